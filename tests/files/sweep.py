@@ -5,23 +5,23 @@
 
 Each seed makes a different recording with tests/lib/scenario.py: VMs that run at the same time or in sequence, vCPUs in
 any order with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled TSCs,
-some with changes of their scaling, filtered and lost events, a missing exit, events of probes, lines of tsc-offset
-mark, true and false ones, all of these in several buffers, files whose times are the host's already, files that readers
-shift.
-The true time of each of the guest's events is known. "tsc-offset stamp" gets the files without any hint, and its result
-is one of these:
+some with changes of their ratio, filtered and lost events, a missing exit, events of probes, true and false lines of
+tsc-offset mark, all of these in several buffers, files that already have host times, and files that readers shift.
 
-  right           exit status 0, and readers show each event at its time: to the cycle, or within two for a scaled TSC
-  right, doubted  the same, but with exit status 3: a part could not be proved, or was found by events and is right
-                  within the error that stamp prints
+The true time of each of the guest's events is known. "tsc-offset stamp" gets the files without any hint. Its
+result is one of these:
+
+  right           exit status 0, and readers show each event at its time: exactly, or within 2 cycles for a scaled TSC
+  right, doubted  the same, but with exit status 3: a part could not be proved, or it was estimated by events and is
+                  right within the error that stamp prints
   doubted         exit status 3, and some times are wrong
   refused         exit status 1, no file
   none            the parameters of the seed exclude each other
   WRONG           exit status 0 and a wrong time, or another exit status
 
-For all seeds, or fewer (--rewrite), "stamp --rewrite" gets the files too, "rewritten" in the table. The times that real
-readers show of its result are judged in the same way. Events after a jump backward within a page are right within the
-error that stamp prints for them. Other wrong times are excused only by a doubt about another subject.
+"stamp --rewrite" gets the files of all seeds too, or of fewer (--rewrite); the table calls this "rewritten". The times
+that real readers show of its result are judged in the same way. Events after a jump backward within a page must be
+right within the error that stamp prints for them. Other wrong times are excused only by a doubt about another subject.
 
 The table has a line for each kind of recording; a recording can be of several kinds. Exit status: 0 if nothing is
 WRONG.
@@ -43,7 +43,7 @@ from rewritten import MORE_JUMPS, bounds_of, jumps_of, other_doubts, report_of, 
 from scenario import Scenario
 import trace_dat_writer as dat
 
-# For one in this many right results, check that wrong times are detected
+# The first right results of each kind, up to this number, are also checked with a shifted truth, which must be wrong
 CONTROLS = 10
 
 
@@ -182,7 +182,7 @@ def choose(seed):
 
 
 def add_probes(parameters, what, kinds, rnd):
-    """Some have the events of probes: all of them, or without those of the kernel or others"""
+    """Add events of probes to some recordings: all of them, or without those of the kernel or others"""
     if rnd.random() < 0.6:
         return
     kinds.add('probes')
@@ -191,7 +191,8 @@ def add_probes(parameters, what, kinds, rnd):
     kinds.update(f'no {name}' for name in missing)
     parameters.update(probes=True, unrecorded=missing)
     for name, probability in ('nested', 0.2), ('nameless', 0.1), ('foreign_writer', 0.1), ('one_process', 0.3):
-        # Such a thread writes on several CPUs at once here, which is unrealistic: each write must have its VM
+        # Here such a thread writes on several CPUs at the same time, which
+        # is unrealistic: each write must have its VM
         others = name in ('foreign_writer', 'one_process') and 'write_offset' in missing
         if rnd.random() < probability and not others:
             kinds.add(name)
@@ -204,7 +205,7 @@ def add_probes(parameters, what, kinds, rnd):
 
 
 def add_marks(parameters, kinds, rnd):
-    """Some have marks, at one or several places, and some of the marks are false"""
+    """Add marks to some recordings, at one or several places; some of the marks are false"""
     if rnd.random() < 0.65:
         return
     kinds.add('marks')
@@ -233,18 +234,18 @@ def add_marks(parameters, kinds, rnd):
 
 
 def add_rescaling(parameters, what, kinds, rnd):
-    """The scaling of some changes during the host's recording, which events of a stock kernel do not report"""
+    """Change the ratio in some recordings during the host's recording, which events of a stock kernel do not report"""
     if what not in ('plain', 'boot', 'scaled', 'filtered', 'patched', 'late host') or rnd.random() < 0.8:
         return
     kinds.add('rescaled')
     parameters['ratio'] = parameters.get('ratio') or 1
-    # A lower ratio would make the guest's TSC go back by seconds
+    # A lower ratio would move the guest's TSC back by seconds
     parameters['rescale'] = (parameters['ratio'] * rnd.choice((1 + 1e-6, 1.0003, 1.3)),)
 
 
 def add_buffers(parameters, kinds, rnd):
-    """Events of some are in several buffers, by their names, their vCPUs, or the time; or each in more than one of
-    them"""
+    """Distribute the events of some recordings over several buffers, by event,
+    vCPU or time, or copy them into several buffers"""
     if rnd.random() < 0.75:
         return
     kind = rnd.choice(('buffers by event', 'buffers by vCPU', 'buffers by time', 'copies in buffers'))
@@ -254,7 +255,7 @@ def add_buffers(parameters, kinds, rnd):
 
     @functools.lru_cache(None)
     def buffers_of(event, vcpu_id, third):
-        # Both are read from one buffer
+        # Entries and exits are read from one buffer
         event = 'kvm_entry' if event == 'kvm_exit' else event
         of_event = random.Random(f'{parameters["seed"]} {event}')
         if event in ('kvm_entry', 'print', 'sched_switch') or kind == 'buffers by event':
@@ -267,8 +268,8 @@ def add_buffers(parameters, kinds, rnd):
 
 
 def add_missing_exit(parameters, what, kinds, rnd):
-    """Some hosts' files lack a kvm_exit: the last one of a thread that does not run its vCPU any more, or any last one
-    of a segment"""
+    """Remove a kvm_exit from some hosts' files: the last one of a thread that no longer runs its vCPU, or the last
+    one of any segment"""
     if rnd.random() > {'replug': 0.6, 'plain': 0.15, 'boot': 0.15, 'backward': 0.15, 'late host': 0.15}.get(what, 0):
         return
     kinds.add('missing exit')
@@ -279,7 +280,7 @@ def add_missing_exit(parameters, what, kinds, rnd):
 
 
 def named_error(text):
-    """The largest error, in cycles, that stamp prints for values found by events"""
+    """The largest error, in cycles, that stamp prints for estimated values"""
     return max((int(number) for number in re.findall(r'wrong by (?:at most )?(\d+) cycles', text)), default=0)
 
 
@@ -321,7 +322,7 @@ class Result(Outcome):
         self.span, self.events = scenario.recorded_span(), scenario.events(vm.name)
 
     def wrong(self, moved=0):
-        """(events at a wrong time, events, the greatest error), with all times shifted by that many cycles"""
+        """(events at a wrong time, events, the largest error), with all times shifted by @moved cycles"""
         begin, end = self.span
         worst = wrong = total = 0
         for event in self.events:
@@ -348,7 +349,7 @@ class Rewritten(Outcome):
         if self.status not in (DONE, INCOMPLETE):
             return
         path = os.path.join(directory, 'rewritten.dat')
-        # That of the host's events is added to both
+        # The shift of the host's events is added to both
         self.ahead = shift_of(options_of(os.path.join(directory, 'host.dat')))
         self.jumps, self.all_named = jumps_of(self.words), MORE_JUMPS not in self.words
         self.found = report_of(path, scenario.instances['guest'])
@@ -399,8 +400,8 @@ def run(seed, rewrite=True):
 
 
 def control(result):
-    """Is a wrong time detected? The truth is shifted by more than any bound of an error, so that all times are
-    wrong."""
+    """Whether wrong times are detected. The truth is shifted by more than any
+    bound of an error, so that all times are wrong."""
     least = 2 * result.tolerance + 1
     return all(result.outcome(moved)[0] == result.if_wrong for moved in (least, -least))
 
@@ -428,7 +429,7 @@ def main():
         for (outcome, why), what in zip(outcomes, ('', 'rewritten ')):
             if outcome in arguments.show:
                 print(f'seed {seed} {sorted(kinds)} {what}{outcome}: {why}', flush=True)
-        # Of the first that are right
+        # Check the first right results
         for result, (outcome, _), counts in zip(results, outcomes, (totals, rewritten)):
             if outcome.startswith('right') and counts[outcome] <= CONTROLS and not control(result):
                 print(f'seed {seed} {sorted(kinds)}: control: wrong times are not found')
@@ -437,7 +438,7 @@ def main():
         print(f'{kind:23}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
     print(f'{arguments.count} recordings:',
           ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
-    # Some result must be right, otherwise nothing was tested
+    # At least one result must be right, otherwise nothing was tested
     return totals['WRONG'] + rewritten['WRONG'] + blind > 0 or not totals['right']
 
 

@@ -22,13 +22,13 @@ import trace_dat
 
 CASES = os.path.join(DATA, 'cases')
 COUNTS = 'events', 'inside', 'violations', 'impossible', 'outside', 'unprovable'
-# The print format that stock readers die of, and one of the same length that they do not
+# The print format that crashes stock readers, and a harmless one of the same length
 FATAL = b'REC->prev_pid / REC->prev_state * (1/0)'
 HARMLESS = b'REC->prev_pid + REC->prev_state + (1+0)'
 
 
 def changed(first, *changes):
-    """[(guest TSC from which on, offset)] of (host TSC, offset)s: what was before the first change is given alone"""
+    """[(first guest TSC, offset)] of [(host TSC, offset)]; @first is the offset before the first change"""
     return [(0, first)] + [(host + offset, offset) for host, offset in changes]
 
 
@@ -38,7 +38,7 @@ def offset_at(pieces, guest):
 
 class Base(Case):
     def unpack(self, case):
-        """Lay the files of a case into the directory"""
+        """Unpack the files of a case into the directory"""
         for name in os.listdir(os.path.join(CASES, case)):
             source = os.path.join(CASES, case, name)
             if name.endswith('.xz'):
@@ -48,7 +48,7 @@ class Base(Case):
                 shutil.copy(source, self.directory)
 
     def stamp(self, status, *words, arguments=(), host='host.dat'):
-        """Stamp the guest as out.dat. Returns what it said."""
+        """Stamp the guest as out.dat. Returns the output."""
         done = self.run_tool('stamp', '-o', 'out.dat', *arguments, host, 'guest.dat')
         self.says(done, status, *words)
         self.assertEqual(os.path.exists(self.path('out.dat')), status != FAILED)
@@ -57,7 +57,7 @@ class Base(Case):
         return done.stdout + done.stderr
 
     def check(self, status, verdict, *words, guest='out.dat', host='host.dat', **counts):
-        """Check a file: its events add up to this"""
+        """Check a file, and the sums of its events"""
         self.says(self.run_tool('check', host, guest), status, *words)
         found, = json.loads(self.run_tool('check', '--json', host, guest).stdout)['guests']
         self.assertEqual(found['verdict'], verdict)
@@ -67,7 +67,7 @@ class Base(Case):
         return {cpu['cpu']: cpu['vcpu_id'] for cpu in cpus}
 
     def report(self, *arguments):
-        """{CPU: times of its events} of a file, by a reader that some formats would kill"""
+        """{CPU: times of its events} of a file, without the print format that would crash the reader"""
         *options, name = arguments
         with open(self.path(name), 'rb') as file:
             data = file.read()
@@ -79,7 +79,8 @@ class Base(Case):
         return times
 
     def wrong(self, name, truth, tolerance=0):
-        """(how many events of a file readers show at another time than truth(CPU, guest's time), how many are known)"""
+        """(number of events that readers show at another time than truth(CPU,
+        guest's time), number of events with a known truth)"""
         wrong = known = 0
         shown, raw = self.report(name), self.report('--raw-ts', name)
         self.assertEqual({cpu: len(times) for cpu, times in shown.items()},
@@ -92,7 +93,7 @@ class Base(Case):
         return wrong, known
 
     def right(self, truth, known, tolerance=0):
-        """Readers show out.dat at its true times, as they do not show what it was made of"""
+        """Readers show out.dat at its true times. The control: they do not show guest.dat at them."""
         if not callable(truth):
             pieces = truth
             truth = lambda cpu, guest: guest - offset_at(pieces[cpu], guest)
@@ -100,7 +101,7 @@ class Base(Case):
         self.assertEqual(self.wrong('out.dat', truth, tolerance), (0, known))
 
     def truth_of(self, name='truth.json', cpus=None):
-        """truth(CPU, guest's time) of what a scenario wrote"""
+        """truth(CPU, guest's time), from the truth that a scenario wrote"""
         with open(self.path(name)) as file:
             guest, = json.load(file)['guests']
         vcpus = [vcpu for vcpu in guest['vcpus'] if cpus is None or vcpu['vcpu_id'] in cpus.values()]
@@ -123,7 +124,7 @@ class TestRight(Base):
     """No doubt, and no wrong time"""
 
     def test_corrupt_fmt(self):
-        """A print format that divides by zero: stock readers die of it, nothing here does"""
+        """A print format that divides by zero: it crashes stock readers, but not tsc-offset"""
         self.unpack('corrupt_fmt')
         self.stamp(DONE, 'VM 2010, 2 vCPUs, 2 changes; 411 of 411 sampled events in guest mode')
         self.right([changed(-44123512988, (50339778595, -43419823907)),
@@ -136,7 +137,7 @@ class TestRight(Base):
                     if event.machine and event.event == 'sched_switch']
         self.assertTrue(switches)
         self.assertTrue(all('prev_comm' in event.fields for event in switches))
-        # The control: the format is what kills
+        # The control: the format crashes the reader
         with self.assertRaises(subprocess.CalledProcessError):
             trace_dat.report('-i', self.path('guest.dat'))
 
@@ -152,7 +153,7 @@ class TestRight(Base):
             os.unlink(self.path('out.dat'))
 
     def test_hotplug_order(self):
-        """CPUs are numbered as they are plugged in, vCPUs by their place"""
+        """CPUs are numbered in the order in which they are plugged in, vCPUs by their place"""
         self.unpack('hotplug_order_stamp')
         pieces = [changed(-34945300206, (255329424921, -32346824963)),
                   changed(-29782524293, (255459668342, -27183367510), (255831802759, -21984486841)),
@@ -164,7 +165,7 @@ class TestRight(Base):
             os.unlink(self.path('out.dat'))
 
     def test_loadvm(self):
-        """A saved state is loaded while the guest records: the TSC is set twice with no entry between"""
+        """A saved state is loaded while the guest records: the TSC is set twice without an entry in between"""
         self.unpack('loadvm')
         self.stamp(DONE, 'VM 291, 2 vCPUs, 2 changes; 1,367 of 1,367 sampled events in guest mode')
         self.right([[(0, -452033849800), (341472232042, -542911479071)]] * 2, 1367)
@@ -178,7 +179,7 @@ class TestRight(Base):
         self.check(DONE, 'fits', events=820, inside=820)
 
     def test_stamp_after_reset(self):
-        """The same of a real recording"""
+        """The same with a real recording"""
         self.unpack('stamp_after_reset')
         self.stamp(DONE, 'VM 625, 2 vCPUs, 0 changes; 302 of 302 sampled events in guest mode')
         self.right([[(0, -2351205589677)]] * 2, 302)
@@ -192,7 +193,7 @@ class TestRight(Base):
         self.check(DONE, 'fits', events=500, inside=500)
 
     def test_host_is_guest(self):
-        """The host's file has a TIME_SHIFT, as it is a guest's itself: both are shown in the time of its host"""
+        """The host's file has a TIME_SHIFT, because it is a guest's itself: both are shown in the time of its host"""
         self.unpack('host_is_guest')
         self.stamp(DONE, 'VM 2010, 2 vCPUs, 2 changes; 411 of 411 sampled events in guest mode')
         pieces = [changed(-44123512988, (50339778595, -43419823907)),
@@ -202,14 +203,14 @@ class TestRight(Base):
         self.check(DONE, 'fits', events=411, inside=411)
 
     def test_host_instance(self):
-        """BUFFER of an instance names another clock than TRACECLOCK, which is the right one"""
+        """The BUFFER of an instance and TRACECLOCK name different clocks; TRACECLOCK is right"""
         self.unpack('host_instance')
         self.check(DONE, 'fits', guest='guest.dat', events=454, inside=417, outside=37)
-        # Nothing in the files has the offset of vCPU 1
+        # The files do not have the offset of vCPU 1
         self.stamp(INCOMPLETE, 'the offset of 1 of its CPUs was not recorded', 'vCPU 1: offset estimated as')
 
     def test_host_that_saw_all(self):
-        """vcpu_ids with holes, and all are in the host's file"""
+        """vcpu_ids with gaps; all of them are in the host's file"""
         self.unpack('sparse_vcpus')
         self.stamp(DONE, '402 of 402 sampled events in guest mode', host='host-all.dat')
         self.right(self.truth_of(cpus={0: 0, 2: 4}), 402)
@@ -217,13 +218,13 @@ class TestRight(Base):
 
 
 class TestDoubted(Base):
-    """What cannot be known is reported, and the rest is right"""
+    """What cannot be known is reported, and all other times are right"""
 
     def named_error(self, words):
         return int(re.search(r'wrong by (?:at most )?(\d+) cycles', words)[1])
 
     def test_scaled_stock(self):
-        """A scaled TSC that the kernel does not report"""
+        """A scaled TSC whose ratio the kernel does not report"""
         self.unpack('scaled_stock')
         words = self.stamp(INCOMPLETE, 'its TSC runs at 1.0417', '3,743 of 3,743 sampled events in guest mode')
         self.assertLess(self.named_error(words), 1000)
@@ -231,7 +232,7 @@ class TestDoubted(Base):
         self.check(DONE, 'fits', events=3743, inside=3743)
 
     def test_moved_to_another_process(self):
-        """Saved, and restored in another process: two VMs one after the other"""
+        """A guest is saved and restored in another process: two VMs, one after the other"""
         self.unpack('moved_to_another_process')
         words = self.stamp(INCOMPLETE, 'VM 527 after VM 291, 2 vCPUs, 2 changes; 2,829 of 2,829 sampled events',
                            'the offsets of the VM that it ran in before were not recorded')
@@ -239,7 +240,7 @@ class TestDoubted(Base):
         pieces = [changed(-542911479071, (host, -624117747039)) for host in (1364274599337, 1364293932581)]
         self.right(pieces, 2829, self.named_error(words))
         self.check(DONE, 'fits', events=2829, inside=2829)
-        # One that is named alone is not all of it
+        # With --vm only one of the two VMs is used
         os.unlink(self.path('out.dat'))
         self.stamp(INCOMPLETE, '1712 sampled events have times that the TSC of their vCPU never had on this host',
                    arguments=['--vm', '527'])
@@ -249,13 +250,13 @@ class TestDoubted(Base):
         self.unpack('restore')
         self.stamp(INCOMPLETE, '200 sampled events have times that the TSC of their vCPU never had on this host',
                    '200 of 400 sampled events in guest mode')
-        # Those of after it are right
+        # Events after the snapshot are right
         self.right(lambda cpu, guest: guest + 60000000000 if guest >= 20000000000 else None, 200)
         self.check(INCOMPLETE, 'violations', 'at guest times that the TSC never had on this host', events=400,
                    inside=200, violations=200, impossible=200)
 
     def test_migrated_away(self):
-        """After its last exit a vCPU does not run while the host records on"""
+        """After its last exit a vCPU does not run, while the host's recording continues"""
         self.unpack('migrated_away')
         for arguments in (), ('--vm', '1010,1011'):
             self.stamp(INCOMPLETE, '100 of 204 sampled events are at times at which their vCPU did not run',
@@ -265,7 +266,7 @@ class TestDoubted(Base):
             os.unlink(self.path('out.dat'))
 
     def test_filtered_exits(self):
-        """What is between two entries without an exit is not guest mode, and not known"""
+        """Between two entries without an exit the mode is unknown"""
         self.unpack('filtered_exits')
         said = 'kvm_exit is missing after 124 of 144 kvm_entry'
         self.stamp(INCOMPLETE, said, '40 of 354 sampled events in guest mode')
@@ -274,7 +275,7 @@ class TestDoubted(Base):
         self.check(INCOMPLETE, 'fits', said, events=354, inside=40, unprovable=314)
 
     def test_host_suspend(self):
-        """The host slept, and its own TSC began anew"""
+        """The host slept, and its own TSC started again"""
         self.unpack('host_suspend')
         said = "the host's own TSC went back, from 59851001000 to 1499999500"
         self.stamp(INCOMPLETE, said, '400 of 400 sampled events in guest mode')
@@ -295,11 +296,11 @@ class TestDoubted(Base):
         self.assertEqual(self.check(DONE, 'fits', events=586, inside=586), {0: 0, 1: 2})
 
     def test_date_option(self):
-        """Readers shift the host's file by DATE, and the guest's not"""
+        """DATE shifts the times of the host's file, but not those of the guest's"""
         self.unpack('date_option')
         self.check(INCOMPLETE, 'not provable', 'by DATE and OFFSET in both', guest='guest.dat', events=1014,
                    outside=1014)
-        # stamp takes readers to shift both alike; the offset is that which trace-cmd measured
+        # stamp lets readers shift both files equally. The offset is the one that trace-cmd measured.
         offset = -8824146511
         said = self.stamp(DONE, '953 of 1,014 sampled events in guest mode, 61 outside',
                           "before the host's; its first events have nothing to be merged with",
@@ -318,26 +319,26 @@ class TestDoubted(Base):
 
 
 class TestRefused(Base):
-    """It cannot be stamped"""
+    """Recordings that cannot be stamped"""
 
     def test_split(self):
-        """The times of a file of trace-cmd split are the host's already"""
+        """A file from trace-cmd split already has host times"""
         self.unpack('split')
         self.stamp(FAILED, "its times are the host's already",
                    host=os.path.join(DATA, 'agent-moved', 'host.dat'))
 
     def test_sparse_vcpus(self):
-        """The host recorded two of four vCPUs: it is not known which of them a CPU is, if any"""
+        """The host recorded two of four vCPUs: which of them a CPU is, if any, is unknown"""
         self.unpack('sparse_vcpus')
         self.stamp(FAILED, 'CPU 2', 'fits none of the vCPUs', '--initial-from')
-        # host-all.dat shows all four vCPUs: it is known which one the CPU is, but nothing proves its times
+        # host-all.dat shows all four vCPUs: the CPU's vCPU is known, but nothing proves its times
         self.stamp(INCOMPLETE, 'CPU 2 is vCPU 4', 'nothing proves its times',
                    arguments=['--initial-from', 'first.json'])
         truth, lost = self.truth_of(cpus={0: 0, 2: 4}), 51418985066 - 44123512988
         self.right(lambda cpu, guest: truth(cpu, guest) if not cpu or guest < lost else None, 307)
 
     def test_arm64(self):
-        """kvm_entry of other architectures does not say which vCPU it is of"""
+        """kvm_entry of other architectures has no vcpu_id"""
         Scenario().write(self.directory)
         os.rename(self.path('g1.dat'), self.path('guest.dat'))
         with open(self.path('host.dat'), 'rb') as file:
@@ -352,7 +353,7 @@ class TestRefused(Base):
         self.says(self.run_tool('check', 'host.dat', 'guest.dat'), FAILED, said)
 
     def test_other_widths(self):
-        """No kernel has these fields in anything but 32 bits"""
+        """These fields have 32 bits in all kernels"""
         Scenario().write(self.directory)
         with open(self.path('host.dat'), 'rb') as file:
             data = file.read()

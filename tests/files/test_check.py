@@ -45,7 +45,7 @@ def spans_of(events):
 
 
 def expected(host, guest):
-    """The correct result of check for each CPU, from the lines of both"""
+    """The correct result of check for each CPU, from the lines of both files"""
     answer = {}
     spans, known = spans_of(host)
     for event in guest:
@@ -82,7 +82,7 @@ class Base(Case):
         return scenario
 
     def result(self, *arguments, status=None):
-        """What --json says of the only guest"""
+        """The --json result of the only guest"""
         done = check('--json', *arguments)
         guest, = json.loads(done.stdout)['guests']
         if status is not None:
@@ -94,7 +94,7 @@ class Base(Case):
         return {cpu['cpu']: cpu for cpu in buffer['cpus']}
 
     def agrees(self, host, guest):
-        """check says what the lines of report say. Returns all violations."""
+        """check agrees with the lines of report. Returns the number of all violations."""
         wanted = expected(trace_dat.report('-i', host), trace_dat.report('-i', guest))
         result = self.result(host, guest)
         found = self.cpus(result)
@@ -109,9 +109,9 @@ class Base(Case):
         return result['violations']
 
     def check_listed(self, cpu, host):
-        """Each violation that is listed lies between the two spans that are listed with it"""
+        """Each listed violation lies between the two spans that are listed with it"""
         spans, _ = spans_of(trace_dat.report('-i', host))
-        # Outside of the first and the last one there is no span
+        # There is no span before the first and after the last one
         own = [[None, None], *spans[cpu['vcpu_id']], [None, None]]
         self.assertEqual(len(cpu['first_violations']), min(cpu['violations'], 10))
         for violation in cpu['first_violations']:
@@ -122,7 +122,7 @@ class Base(Case):
 
 
 class TestRecordings(Base):
-    """Of the emulated host, synchronised by trace-cmd itself"""
+    """Recordings of the emulated host, synchronised by trace-cmd itself"""
     def test_still(self):
         files = [os.path.join(DATA, 'agent-still', name) for name in ('host.dat', 'guest.dat')]
         self.assertEqual(self.agrees(*files), 0)
@@ -132,7 +132,7 @@ class TestRecordings(Base):
         files = [os.path.join(DATA, 'agent-moved', name) for name in ('host.dat', 'guest.dat')]
         self.assertGreater(self.agrees(*files), 100)
         self.result(*files, status=INCOMPLETE)
-        # The same by the history of the offsets
+        # The same with the times of the history
         subprocess.run([TOOL, 'stamp', '-o', self.guest, *files], check=False, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         self.assertEqual(self.agrees(files[0], self.guest), 0)
@@ -141,7 +141,7 @@ class TestRecordings(Base):
 
 
 class TestMadeUp(Base):
-    """Recordings of which all is known"""
+    """Generated recordings with known truth"""
     def test_kinds_of_files(self):
         for version, compression in (7, 'none'), (7, 'zstd'), (6, 'none'):
             for time_shift, violations in ('exact', False), ('stock', True), (None, False):
@@ -171,13 +171,13 @@ class TestMadeUp(Base):
         for guest, result in zip(guests, json.loads(done.stdout)['guests']):
             self.assertEqual((result['file'], result['violations'], result['outside']), (guest, 0, 0))
             self.assertEqual([cpu['vcpu_id'] for cpu in self.cpus(result).values()], [0, 2, 8, 9])
-        # The control: each with another one's events
+        # The control: the events of one guest with the vCPUs of another
         for vm in 2010, 2110:
             self.assertGreater(self.result('--vm', vm, self.host, guests[2], status=INCOMPLETE)['violations'],
                                100)
 
     def test_vcpus_that_the_host_did_not_see(self):
-        """CPU 1 is vCPU 1 also where that is the only one that the host has seen"""
+        """CPU 1 is vCPU 1 even if the host saw no other vCPU"""
         scenario = self.write(unseen=[0], linked=False)
         cpus = self.cpus(self.result(self.host, self.guest, status=INCOMPLETE))
         self.assertIn('CPU 0 fits none of the vCPUs', check(self.host, self.guest).stderr)
@@ -185,13 +185,13 @@ class TestMadeUp(Base):
         self.assertEqual(cpus[0]['outside'], cpus[0]['events'])
         self.assertEqual(cpus[1]['inside'], cpus[1]['events'])
         self.assertEqual(sum(cpu['events'] for cpu in cpus.values()), len(scenario.events('g1')))
-        # Where vcpu_ids have holes it is the events that show which CPU it is
+        # If vcpu_ids have gaps, the events show which vCPU it is
         self.write(unseen=[0], vcpu_ids=[0, 4], linked=False)
         cpus = self.cpus(self.result(self.host, self.guest, status=INCOMPLETE))
         self.assertEqual([(cpu['vcpu_id'], cpu['violations']) for cpu in cpus.values()], [(None, 0), (4, 0)])
 
     def test_which_vm(self):
-        """The events show it; --vm is a fact that they may contradict"""
+        """The events show which VM it is; --vm takes precedence, and the events may contradict it"""
         self.write(vms=2, linked=False)
         self.assertEqual(self.result(self.host, self.guest, status=DONE)['vm'], 2010)
         self.assertEqual(self.result(self.host, self.path('g2.dat'), status=DONE)['vm'], 2110)
@@ -204,7 +204,7 @@ class TestMadeUp(Base):
         self.assertIn('no VM "7"', done.stderr)
 
     def test_host_lost_events(self):
-        """What cannot be known is neither proved nor a violation"""
+        """Unknown events are neither proved nor violations"""
         for seed in range(8):
             parameters = dict(lose_every=3, segments=40, changes=2, seed=seed, lost_counts=seed % 2 == 0)
             scenario = self.write(**parameters)
@@ -219,7 +219,7 @@ class TestMadeUp(Base):
             # The control: a wrong synchronisation is still detected
             self.write('stock', **parameters)
             self.assertGreater(self.result(self.host, self.guest, status=INCOMPLETE)['violations'], 10)
-        # And without the flags in its pages the host's file would accuse the guest
+        # Without the flags in its pages the host's file would cause violations
         self.write(**parameters)
         with open(self.host, 'rb') as file:
             data = bytearray(file.read())
@@ -236,7 +236,7 @@ class TestMadeUp(Base):
         before = self.result(self.host, self.guest, status=INCOMPLETE)
         with open(self.host, 'rb') as file:
             data = file.read()
-        # At any time, on the first CPU: only stays in guest mode on the other one are certain
+        # A loss at an unknown time on the first CPU: only spans of guest mode on the other CPU are certain
         with open(self.host, 'wb') as file:
             file.write(data.replace(b'dropped events: 0', b'dropped events: 1', 1))
         after = self.result(self.host, self.guest, status=DONE)
@@ -244,7 +244,7 @@ class TestMadeUp(Base):
         self.assertEqual(after['violations'], 0)
         self.assertGreater(after['unprovable'], before['violations'])
         self.assertTrue(0 < after['inside'] < before['inside'])
-        # After the last event of each CPU: certain is what was before
+        # A loss after the last event of each CPU: earlier spans are certain
         with open(self.host, 'wb') as file:
             file.write(data.replace(b'\noverrun: 0', b'\noverrun: 9'))
         after = self.result(self.host, self.guest, status=INCOMPLETE)
@@ -270,12 +270,12 @@ class TestMadeUp(Base):
             self.assertNotEqual(times(shown, 'print'), times(raw, 'print'))
             self.assertIn('instance "inside"', check(self.host, self.guest).stderr)
             self.obeyed_by_terminals()
-        # It is looked at, not just called wrong: with an offset of 0 the guest's own times are right
+        # The instance's events are really checked: with an offset of 0 the guest's own times are right
         self.write(None, start=50_000_000_000, changes=0, guest_instances={'inside': ['sched_switch']})
         self.assertEqual(self.result(self.host, self.guest)['violations'], 0)
 
     def obeyed_by_terminals(self):
-        """Names are whoever's made the file: in the guest"""
+        """Names come from the guest, which may be hostile: the output has no control characters from them"""
         with open(self.guest, 'rb') as file:
             data = file.read()
         self.assertIn(b'inside\0', data)
@@ -285,24 +285,24 @@ class TestMadeUp(Base):
             for how in [], ['--json']:
                 done = subprocess.run([TOOL, 'check', *how, self.host, self.guest], capture_output=True, check=False)
                 self.assertEqual(done.returncode, INCOMPLETE)
-                # Of both streams all is UTF-8, and nothing a control character
+                # Both streams are UTF-8 without control characters
                 said = (done.stdout + done.stderr).decode()
                 self.assertFalse([sign for sign in said if unicodedata.category(sign) == 'Cc' and sign != '\n'], said)
                 if how:
                     instance = json.loads(done.stdout)['guests'][0]['buffers'][-1]['instance']
-                    # What JSON can say stays as it is
+                    # Characters that JSON can escape are unchanged
                     self.assertEqual(instance, '\x1b[31m\n' if name.isascii() else {
                         b'\xc2\x9b31m!': '??31m!', b'\xff\xfe\x9b31m': '???31m'}[name])
         with open(self.guest, 'wb') as file:
             file.write(data)
 
     def test_corrections_that_step_back(self):
-        """Times of a CPU that are not in the order of the file"""
+        """The times of a CPU are not in the order of the file"""
         scenario = self.write(None, segments=40, changes=0, idle=0)
         times = sorted(event.time for event in scenario.events('g1'))
         correct = -scenario.vcpus[0].initial
         for back in 10_000, 1_000_000, times[-1] - times[0]:
-            # From step to step further back than the one before
+            # Each step is further back than the one before
             samples = [(times[len(times) * i // 6], correct - back * i // 4) for i in range(6)]
             payload = struct.pack('<QII', scenario.host_trace_id, 0, 2)
             for vcpu in scenario.vcpus:
@@ -313,7 +313,7 @@ class TestMadeUp(Base):
             self.assertGreater(self.agrees(self.host, stepping), 50)
 
     def test_back_by_half_of_it(self):
-        """However far back the times step, each is compared with the spans of its time"""
+        """However far the times step back, each one is compared with the spans at its time"""
         scenario = self.write(None, events=400_000, bulk=True, stays=400, changes=0, idle=0, guest_events=2)
         vcpu = scenario.vcpus[0]
         middle, correct = (scenario.segments[len(scenario.segments) // 2].of[vcpu].guest(0), -vcpu.initial)
@@ -359,7 +359,7 @@ class TestSaid(Base):
         self.assertEqual(done.stderr, '')
 
     def test_colors(self):
-        """Of the verdict, on a terminal that has some, unless the user wants none"""
+        """The verdict has colours on a terminal that has them, unless the user disables them"""
         def on_terminal(**environment):
             ours, theirs = pty.openpty()
             inherited = {name: value for name, value in os.environ.items() if name != 'NO_COLOR'}
@@ -368,7 +368,7 @@ class TestSaid(Base):
                                stderr=subprocess.DEVNULL, env=inherited | {'TERM': 'xterm'} | environment)
                 os.close(theirs)
                 found = b''
-                # The end of a terminal is an error
+                # A terminal reports its end as an error
                 with contextlib.suppress(OSError):
                     while part := os.read(terminal.fileno(), 65536):
                         found += part
@@ -382,11 +382,11 @@ class TestSaid(Base):
             self.assertNotIn('\033', check(self.host, self.guest).stdout)
 
     def test_nanoseconds(self):
-        """Readers convert each file by numbers of its own: times that do not fit, however right"""
+        """Readers convert each file with its own factors: the times do not match, even if they are right"""
         numbers = 1615000, 22, 0
         self.write(tsc2nsec=numbers)
         self.result(self.host, self.guest, status=DONE)
-        # The slack of the table, which is in cycles, in time
+        # The slack of the table, which is in cycles, converted to time
         said = check(self.host, self.guest).stdout
         most = max(int(number) for slack in re.findall(r'  (-\d+ to \+\d+)$', said, re.M)
                    for number in re.findall(r'\d+', slack))
@@ -436,7 +436,7 @@ class TestSaid(Base):
         damaged = self.path('damaged.dat')
         trace_dat.with_time_shift(self.guest, damaged, struct.pack('<QIII', 1, 0, 1, 5))
         self.failure(self.host, damaged, part='TIME_SHIFT is damaged')
-        # As readers do
+        # Readers refuse it as well
         self.assertEqual(trace_dat.report('-i', damaged), [])
         # The other guest is still checked
         done = check('--json', self.host, damaged, self.guest)
@@ -444,14 +444,14 @@ class TestSaid(Base):
         self.assertEqual([guest['verdict'] for guest in json.loads(done.stdout)['guests']], ['fits'])
 
     def test_without_exits(self):
-        """One that never leaves guest mode could do anything in it: that proves nothing"""
+        """A vCPU that never leaves guest mode can record events at any time: this proves nothing"""
         self.write()
         done = check(self.patched(self.host, b'kvm_exit', b'kvm_exi2'), self.guest)
         self.assertEqual(done.returncode, INCOMPLETE)
         self.assertIn('nothing can be proved', done.stdout)
 
     def test_old_kernel(self):
-        """Before 5.10 kvm_exit did not say of which vCPU it is"""
+        """Before Linux 5.10 kvm_exit had no vcpu_id"""
         self.write('stock', vms=2, segments=20)
         with open(self.host, 'rb') as file:
             data = file.read()

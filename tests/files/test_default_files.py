@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Verbs without operands use trace.dat of the current directory and the files of its guests, and no others"""
+"""Without operands verbs use trace.dat in the current directory and the files of its guests, and no others"""
 import os
 import re
 import shutil
@@ -19,7 +19,7 @@ EXPORT = 'export', '--perfetto', 'out'
 
 class Base(Case):
     def write(self, directory='.', **parameters):
-        """Files as trace-cmd names them"""
+        """Write files with the names that trace-cmd gives them"""
         where = self.directory / directory
         where.mkdir(exist_ok=True)
         scenario = Scenario(**{'vms': 2, 'changes': 1, **parameters})
@@ -30,7 +30,7 @@ class Base(Case):
         return scenario
 
     def uses(self, done, line):
-        """The first line says this and no more. Returns what follows"""
+        """The first line is exactly this one. Returns the rest."""
         first, _, rest = done.stderr.partition('\n')
         self.assertEqual(first, f'tsc-offset: {line}')
         return rest
@@ -42,7 +42,7 @@ class Base(Case):
 
 class TestVerbs(Base):
     def test_same_as_named(self):
-        """What they print, and write, is the same as of the files by their names"""
+        """Verbs print and write the same as with the files named"""
         self.write()
         self.stamp('g1', 'g2')
         files = [HOST, 'trace-g1.synced.dat', 'trace-g2.synced.dat']
@@ -57,11 +57,11 @@ class TestVerbs(Base):
                 if arguments is EXPORT:
                     self.assertTrue(written)
                     self.assertEqual((self.directory / 'out').read_bytes(), written)
-        # Control: other files give another answer
+        # Control: other files give another result
         self.assertNotEqual(self.run_tool('check').stdout, self.run_tool('check', *files[:2]).stdout)
 
     def test_named_files_alone(self):
-        """Any name turns it off"""
+        """If any file is named, no others are searched"""
         self.write()
         done = self.says(self.run_tool('check', HOST, 'trace-g1.dat'), INCOMPLETE, 'trace-g1.dat')
         self.assertNotIn('g2', done.stdout)
@@ -76,7 +76,7 @@ class TestVerbs(Base):
             (self.directory / f'trace-{name}.dat').unlink()
         for arguments in ['check'], EXPORT:
             self.one_line(self.run_tool(*arguments), USAGE, NO_GUEST)
-        # That needs no guest
+        # explain needs no guest
         self.uses(self.says(self.run_tool('explain'), INCOMPLETE), 'using trace.dat')
 
     def test_options_of_one_guest(self):
@@ -86,13 +86,13 @@ class TestVerbs(Base):
         self.uses(self.run_tool('check', '--vm', '2010'), 'using trace.dat and trace-g1.dat')
 
     def test_wrong_option_first(self):
-        """A wrong command line looks for nothing"""
+        """With a wrong command line no files are searched"""
         self.write()
         self.one_line(self.run_tool('export'), USAGE, 'missing --perfetto OUT')
         self.one_line(self.run_tool('check', '--nonsense'), USAGE, '--nonsense')
 
     def test_show_and_stamp(self):
-        """They have to be told: show is about this machine, stamp writes"""
+        """These verbs need operands: without them show reports this machine, and stamp writes files"""
         self.write()
         done = self.run_tool('show')
         self.assertNotIn('2010', done.stdout)
@@ -106,7 +106,7 @@ class TestVerbs(Base):
 
 class TestChoice(Base):
     def test_other_recordings(self):
-        """trace-cmd's option GUEST decides, by the recording's identity and not by the name"""
+        """trace-cmd's option GUEST decides, by the recording's trace id and not by the file's name"""
         self.write()
         self.write('other', seed=2, vms=1)
         shutil.copy(self.path('other', 'trace-g1.dat'), self.path('trace-other.dat'))
@@ -118,7 +118,8 @@ class TestChoice(Base):
         self.one_line(self.run_tool('check'), USAGE, NO_GUEST + '; left out: trace-g1.dat (not a guest of trace.dat)')
 
     def test_without_guest_options(self):
-        """Without an agent the host's file names no guest: all may be its guests, but not the host itself"""
+        """Without an agent the host's file names no guest: any file can be a
+        guest of it, but not a copy of the host's file"""
         self.write(linked=False)
         shutil.copy(self.path(HOST), self.path('trace-copy.dat'))
         self.uses(self.run_tool('check'), BOTH + '; left out: trace-copy.dat (not a guest of trace.dat)')
@@ -127,12 +128,12 @@ class TestChoice(Base):
         self.write()
         self.stamp('g2')
         self.uses(self.run_tool('check'), 'using trace.dat, trace-g1.dat and trace-g2.synced.dat')
-        # Without its original as well
+        # Also without the original file
         (self.directory / 'trace-g2.dat').unlink()
         self.uses(self.run_tool('check'), 'using trace.dat, trace-g1.dat and trace-g2.synced.dat')
 
     def test_old_copies(self):
-        """A new recording beside the copies of an old one"""
+        """A new recording next to the copies of an old one"""
         for linked, reason in (False, 'a copy of another recording'), (True, 'not a guest of trace.dat'):
             self.write(linked=linked)
             self.stamp('g1')
@@ -150,7 +151,7 @@ class TestChoice(Base):
         self.uses(self.run_tool('check'), BOTH)
 
     def test_damaged(self):
-        """It is not hidden that a guest's file cannot be read"""
+        """An unreadable guest's file is reported"""
         self.write()
         os.truncate(self.path('trace-g2.dat'), 100)
         done = self.says(self.run_tool('check'), FAILED, 'trace-g2.dat: at offset')
@@ -159,7 +160,7 @@ class TestChoice(Base):
         self.one_line(self.run_tool('check'), FAILED, 'trace.dat: at offset')
 
     def test_no_trace_dat(self):
-        """A directory, or something else of this name, is no recording"""
+        """A directory or a FIFO with this name is not a recording"""
         (self.directory / HOST).mkdir()
         self.one_line(self.run_tool('check'), USAGE, 'there is no trace.dat')
         (self.directory / HOST).rmdir()
@@ -174,7 +175,7 @@ class TestChoice(Base):
 
 class TestOtherDirectories(Base):
     def test_names_in_the_file(self):
-        """A name in an option GUEST leads nowhere, whatever trace-cmd would call the file"""
+        """The name in an option GUEST is not used as a path"""
         self.write('in', vms=1)
         inside, outside = self.path('in', 'trace-g1.dat'), self.path('outside.dat')
         (self.directory / 'in/trace-x').mkdir()
@@ -185,14 +186,14 @@ class TestOtherDirectories(Base):
             hostile.write(self.directory / 'in', only=[])
             os.rename(self.path('in', 'host.dat'), self.path('in', HOST))
             self.one_line(self.run_tool('check', cwd=self.directory / 'in'), USAGE, NO_GUEST)
-            # Control: the file is that guest's
+            # Control: the file belongs to this guest
             shutil.copy(outside, self.path('in', 'trace-any.dat'))
             self.uses(self.run_tool('check', cwd=self.directory / 'in'), 'using trace.dat and trace-any.dat')
             os.unlink(self.path('in', 'trace-any.dat'))
 
 
 class TestNextSteps(Base):
-    """tsc-offset alone"""
+    """tsc-offset without arguments"""
     def steps(self, *arguments, **kwargs):
         done = self.run_tool(*arguments, **kwargs)
         self.assertEqual((done.returncode, done.stderr), (USAGE, ''))
@@ -200,7 +201,7 @@ class TestNextSteps(Base):
         return done.stdout.partition('man tsc-offset-tutorial\n')[2]
 
     def commands(self):
-        """Those that it prints for what is in the directory, which all work"""
+        """The commands that it prints for the files in the directory; all of them work"""
         found = re.findall(r'^  .*?:  +(tsc-offset .*|trace-cmd .*)$', self.steps(), re.M)
         bin_directory = self.directory / 'bin'
         bin_directory.mkdir(exist_ok=True)
@@ -222,7 +223,7 @@ class TestNextSteps(Base):
         commands = self.commands()
         self.assertIn('tsc-offset stamp trace.dat trace-g1.dat trace-g2.dat', commands)
         self.assertFalse(any('report' in command for command in commands))
-        # The commands have stamped them
+        # The printed commands have stamped the guests
         commands = self.commands()
         self.assertIn('trace-cmd report -i trace.dat -i trace-g1.synced.dat -i trace-g2.synced.dat', commands)
         self.assertFalse(any('stamp' in command for command in commands))
@@ -233,7 +234,7 @@ class TestNextSteps(Base):
         self.assertNotIn('tsc-offset check', self.commands())
 
     def test_names_for_the_shell(self):
-        """The shell takes what is printed for one name and nothing else"""
+        """The shell reads a printed name as a single word"""
         name = "trace-it's $(touch evil) a\u00fc;b.dat"
         self.write()
         os.rename(self.path('trace-g1.dat'), self.path(name))
@@ -247,7 +248,7 @@ class TestNextSteps(Base):
         for number in range(9):
             shutil.copy(self.path('g1.dat'), self.path(f'a{number}.dat'))
         self.assertIn(': a0.dat, a1.dat, a2.dat, a3.dat, a4.dat, a5.dat, ...\n', self.steps())
-        # A damaged trace.dat is reported, not passed over
+        # A damaged trace.dat is reported, not skipped
         (self.directory / HOST).write_bytes((self.directory / 'host.dat').read_bytes()[:100])
         self.says(self.run_tool(), USAGE, 'trace.dat: at offset')
 

@@ -18,7 +18,7 @@ Shift = collections.namedtuple('Shift', 'cpu events inside violations unique low
 
 
 def estimate(host, guest, *vm):
-    """{CPU: Shift} of those CPUs for which there is one"""
+    """{CPU: Shift} of the CPUs that have an estimate"""
     out = subprocess.run([PROGRAM, host, guest, *map(str, vm)], stdout=subprocess.PIPE, text=True,
                          check=True).stdout
     found = [Shift(*map(int, line.split())) for line in out.splitlines() if line.count(' ') > 1]
@@ -31,7 +31,7 @@ class Base(Case):
         self.host, self.guest = (os.path.join(self.directory, name) for name in ('host.dat', 'g1.dat'))
 
     def certain(self, shifts, right, what=''):
-        """Each is certain, and is what it should be: {CPU: host minus guest}"""
+        """Each estimate is certain and right. @right: {CPU: host minus guest}"""
         self.assertEqual(shifts.keys(), right.keys(), what)
         for cpu, shift in shifts.items():
             self.assertTrue(shift.unique and not shift.violations, f'{what} {shift}')
@@ -51,7 +51,7 @@ class Base(Case):
 
 
 class TestRecordings(Base):
-    """Of the emulated host"""
+    """Recordings of the emulated host"""
     def files(self, name):
         return [os.path.join(DATA, name, file) for file in ('host.dat', 'guest.dat')]
 
@@ -66,13 +66,13 @@ class TestRecordings(Base):
         right = 8824146511
         shifts = estimate(host, guest)
         self.certain(shifts, {0: right, 1: right}, 'agent-still')
-        # What check says of the same file is in it
+        # The bounds of check for the same file are within those of the estimate
         for cpu, bound in self.bound_of_check(host, guest).items():
             self.assertLessEqual(shifts[cpu].low, right - bound['earlier'])
             self.assertGreaterEqual(shifts[cpu].high, right + bound['later'])
 
     def test_moved(self):
-        """Two offsets, none of which is right for all: one of them is found, and not called certain"""
+        """Two offsets, neither of which is right for all events: one of them is found, but it is not certain"""
         host, guest = self.files('agent-moved')
         offsets = {}
         for event in trace_dat.report('-i', host):
@@ -95,7 +95,7 @@ class MadeUp(Base):
 
 
 class TestMoreSeeds(MadeUp):
-    """In the suite slow"""
+    """These run only in the slow suite"""
     def test_seeds(self):
         self.try_seeds(range(5, 20))
 
@@ -142,7 +142,7 @@ class TestMadeUp(MadeUp):
                     self.assertTrue(shift.violations or not shift.unique, shift)
 
     def test_large(self):
-        """More events than are kept in memory"""
+        """More events than fit into memory"""
         scenario = self.write(events=1_000_000, bulk=True, stays=200, segments=None, idle=20)
         self.certain(estimate(self.host, self.guest), self.right(scenario), 'a million events')
 

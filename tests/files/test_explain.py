@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""explain on generated recordings: each nanosecond of each vCPU, exit, wake-up and task, compared with the truth and
-with results that are computed slowly from the events"""
+"""explain on generated recordings: each nanosecond of each vCPU, exit, wake-up and task is compared with the truth
+and with results that are computed slowly from the events"""
 import collections
 import json
 import re
@@ -29,7 +29,7 @@ def of_task(row):
 
 class ExplainCase(Case):
     def same(self, got, wanted):
-        """Two tables, by their keys"""
+        """Compare two tables by their keys"""
         different = {key: (got.get(key), wanted.get(key)) for key in {*got, *wanted} if got.get(key) != wanted.get(key)}
         self.assertEqual(different, {}, 'explain, and what is right')
 
@@ -39,7 +39,7 @@ class ExplainCase(Case):
         return json.loads(done.stdout)
 
     def made(self, seed, losses=0, files=None, **parameters):
-        """A history, its files, and the results of explain and of the slow computation"""
+        """(history, its files, results of the slow computation, names of the guests' files)"""
         history = History(seed, **parameters)
         events, lost = history.lose(seed, losses) if losses else (history.events, [])
         made = HistoryFiles(history, events, lost, **(files or {}))
@@ -133,7 +133,7 @@ class TestRight(ExplainCase):
         self.compare(answers, self.explain('host.dat', *guests))
 
     def test_cycles(self):
-        """Without a frequency a cycle is the unit"""
+        """Without a frequency the unit is a cycle"""
         _, _, answers, guests = self.made(12, reuse=0, files={'tsc2nsec': False})
         found = self.explain('host.dat', *guests)
         self.assertEqual(found['unit'], 'cycles')
@@ -147,13 +147,13 @@ class TestRight(ExplainCase):
                 self.compare(answers, found)
 
     def test_two_buffers(self):
-        """sched events that are in an instance as well count once; nothing is in doubt"""
+        """sched events that an instance has as well count once; nothing is doubtful"""
         for copied in ('sched_switch',), ('sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task', 'kvm_exit'):
             _, _, answers, guests = self.made(41, reuse=0, files={'copied': copied})
             self.compare(answers, self.explain('host.dat', *guests))
 
     def test_truth(self):
-        """The truth, which no event shows"""
+        """The results agree with the truth, which no event shows directly"""
         history, made, answers, guests = self.made(31, reuse=0)
         sums = collections.defaultdict(collections.Counter)
         begin = {key: min(event.time for event in made.events if event.name == 'kvm_entry' and
@@ -165,7 +165,7 @@ class TestRight(ExplainCase):
         found = self.explain('host.dat', *guests)
         for vcpu in found['vcpus']:
             truth = sums[vcpu['guest'], vcpu['vcpu_id']]
-            # All but the time before the first entry, when the thread may not have been seen
+            # Except for the time before the first entry, when the thread may be unknown
             before = begin[vcpu['guest'], vcpu['vcpu_id']] - answers.begin
             for state in ('guest_mode', 'halted', 'stolen', 'exit'):
                 wanted = truth['guest' if state == 'guest_mode' else state]
@@ -185,7 +185,7 @@ class TestControl(ExplainCase):
                 getattr(TestRight, 'compare_' + compare)(self, answers, found)
 
     def test_missing_event(self):
-        """One sched_switch less on the host is a doubt"""
+        """A missing sched_switch on the host causes a doubt"""
         history = History(3, reuse=0)
         switches = [event for event in history.events if event.name == 'sched_switch' and event.machine == 0]
         events = [event for event in history.events if event is not switches[len(switches) // 2]]
@@ -195,7 +195,7 @@ class TestControl(ExplainCase):
         self.assertIn('sched events are missing', done.stderr)
 
     def filtered(self, keep, *words, **parameters):
-        """Without filtered events, times are wrong, and a doubt reports it; with them there is no doubt"""
+        """Filtering events makes times wrong, and a doubt reports it. Without the filter there is no doubt."""
         history = History(1, reuse=0, **parameters)
         guests = HistoryFiles(history).write(self.directory)
         before = self.explain('host.dat', *guests)
@@ -217,7 +217,7 @@ class TestControl(ExplainCase):
                       'without a sched_switch: was a filter used?', host_cpus=4, migrations=False)
 
     def test_filter_of_thread(self):
-        """A thread is missing in its CPU's sched_switch events, which fit each other"""
+        """A thread's sched_switch events are missing, although those of its CPU fit each other"""
         history = History(1, reuse=0, host_cpus=1, vms=1, vcpus=1, host_tasks=1)
         thread = history.vcpus[0].thread.tid
         out = {'prev_pid': thread, 'prev_comm': b'vm', 'prev_prio': 120, 'prev_state': 0, 'next_pid': 0,
@@ -249,7 +249,7 @@ class TestUnknown(ExplainCase):
         return {row['task']['unknown'] for row in found['vm_time'] if row['task']['unknown']}
 
     def test_kvm_only(self):
-        """Exits are explained without sched events of the host, except for the division of their times"""
+        """Without sched events of the host exits are explained, but their times are not divided"""
         sched = 'sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task'
         history = History(1, reuse=0)
         events = [event for event in history.events if event.machine or event.name not in sched]
@@ -273,7 +273,7 @@ class TestUnknown(ExplainCase):
         self.assertEqual(found['vm_wakeup'], [])
 
     def test_no_file(self):
-        """All VMs of the host's file, without tasks"""
+        """Without a guest's file explain shows all VMs of the host's file, without tasks"""
         _, _, answers, _ = self.made(1, reuse=0)
         found = self.explain('host.dat')
         self.assertEqual(self.tasks(found), {'no file of the guest'})
@@ -281,7 +281,7 @@ class TestUnknown(ExplainCase):
         TestRight.compare_states(self, answers, found)
 
     def test_same_file(self):
-        """A guest's file that is given twice, by whichever name, is refused before anything is read"""
+        """A guest's file that is given twice, under any name, is refused before anything is read"""
         self.made(1, reuse=0)
         (self.directory / 'link.dat').symlink_to('g1.dat')
         for second in 'g1.dat', './g1.dat', 'link.dat':
@@ -291,7 +291,7 @@ class TestUnknown(ExplainCase):
         self.assertFalse((self.directory / 'out.pftrace').exists())
 
     def test_two_files(self):
-        """Of two files of one guest the vCPUs belong to the last one, with a note"""
+        """If two files belong to one guest, its vCPUs get the last one, with a note"""
         self.made(1, reuse=0)
         shutil.copy(self.path('g1.dat'), self.path('again.dat'))
         done = self.run_tool('explain', 'host.dat', 'g1.dat', 'again.dat')
@@ -318,7 +318,7 @@ class TestUnknown(ExplainCase):
         self.assertTrue(any('events were lost' in finding['text'] for finding in found['findings']))
 
     def test_counts(self):
-        """Counts whose sums have more than 64 bits are not few"""
+        """Sums of counts that exceed 64 bits do not wrap"""
         most = (1 << 64) - 1
         for counts in [(0, most, 1)], [(0, 1 << 63, 0), (1, 1 << 63, 0)]:
             stats = {1: [dat.stats_option(cpu, overrun, 0, dropped) for cpu, overrun, dropped in counts]}
@@ -344,7 +344,7 @@ class TestUnknown(ExplainCase):
         self.assertTrue(any("synchronise it with 'tsc-offset stamp'" in finding['text'] for finding in found['findings']))
 
     def test_stamped(self):
-        """A synchronised file has the same results as one that the host's history places"""
+        """A synchronised file has the same results as one that gets its times from the host's history"""
         *_, guests = self.made(1, reuse=0)
         placed = self.explain('host.dat', *guests)
         for guest in guests:
@@ -368,7 +368,7 @@ class TestOptions(ExplainCase):
             wanted = [row for row in self.all[table] if of_task(row) == 'm1t1']
             self.assertTrue(wanted, table)
             self.assertCountEqual(by_name[table], wanted)
-        # Both guests have a task of this number
+        # Both guests have a task with this pid
         by_pid = self.explain('--task', pid, 'host.dat', *self.guests)
         self.assertCountEqual(by_pid['vm_time'], [row for row in self.all['vm_time'] if row['task']['pid'] == pid])
         self.assertEqual(by_name['vcpus'], self.all['vcpus'])
@@ -380,7 +380,7 @@ class TestOptions(ExplainCase):
             self.assertCountEqual(found[table], [row for row in self.all[table] if row['vcpu_id'] == 1])
 
     def test_no_match(self):
-        """Nothing is not an answer: what there is is said"""
+        """If nothing matches, the error lists what exists"""
         for json in [], ['--json']:
             done = self.run_tool('explain', *json, '--vcpu', 77, 'host.dat', *self.guests)
             self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
@@ -395,7 +395,7 @@ class TestOptions(ExplainCase):
             longest = sorted(times, key=times.get, reverse=True)[:10]
             more = len(times) - len(longest)
             self.assertEqual(listed.split(', '), longest if not more else [*longest[:-1], f'{longest[-1]} and {more} more'])
-        # Of this vCPU only, and without tasks
+        # A task of another vCPU, and no tasks at all
         done = self.run_tool('explain', '--vcpu', 1, '--task', 'm3t0', 'host.dat', *self.guests)
         self.assertIn('no task "m3t0"', done.stderr)
         done = self.run_tool('explain', '--task', 'm1t1', 'host.dat')
@@ -405,7 +405,7 @@ class TestOptions(ExplainCase):
         self.assertEqual(done.returncode, DONE, done.stderr)
 
     def test_names(self):
-        """export and explain call a VM the same"""
+        """export and explain use the same names for VMs"""
         self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', *self.guests)
         slices = perfetto_trace.Trace(self.path('out.pftrace')).slices('guest mode')
         self.assertEqual({(slice.details['vm'], slice.details['vcpu']) for slice in slices},
@@ -413,7 +413,7 @@ class TestOptions(ExplainCase):
         self.assertEqual({vcpu['guest'] for vcpu in self.all['vcpus']}, {'vm0', 'vm1'})
 
     def test_worst(self):
-        """The longest are the longest, and trace-cmd report prints their host times"""
+        """--worst lists the longest ones, and trace-cmd report prints their host times"""
         found = self.explain('--worst', 5, 'host.dat', *self.guests)
         longest = sorted((exit.dur for exit in self.answers.exits), reverse=True)[:5]
         self.assertEqual([row['length'] for row in found['worst_exits']], longest)
@@ -439,7 +439,7 @@ class TestOptions(ExplainCase):
         return {(line[2], int(line[1])) for line in lines if line}
 
     def test_frequency(self):
-        """Each time is converted, and then subtracted"""
+        """Times are converted first and then subtracted"""
         found = self.explain('--tsc-khz', 1_000_000, 'host.dat', *self.guests)
         self.assertEqual(found['period']['wall'], found['period']['to_tsc'] - found['period']['from_tsc'])
         slower = self.explain('--tsc-khz', 500_000, 'host.dat', *self.guests)
@@ -447,7 +447,7 @@ class TestOptions(ExplainCase):
         self.assertEqual(found['unit'], 'ns')
 
     def test_times_too_great(self):
-        """With a frequency that is too low, times do not fit: they are not all limited to the same one"""
+        """With a frequency that is too low, times do not fit into 64 bits: they are refused, not clamped"""
         class Late(HistoryFiles):
             def tsc(self, ns):
                 return super().tsc(ns) + (1 << 62)
@@ -474,7 +474,7 @@ class TestOptions(ExplainCase):
         totals = [int(line.split()[-6].replace(',', '')) for line in
                   lines[lines.index(next(line for line in lines if '(vm_exit)' in line)) + 2:][:10]]
         self.assertEqual(totals, sorted(totals, reverse=True))
-        # All rows and the one of those that are left out
+        # All rows, and the one for omitted rows
         exits = [line for line in lines if re.search(r'^ +\d+ more ', line)]
         self.assertTrue(exits)
 
@@ -494,7 +494,7 @@ class TestOptions(ExplainCase):
         self.assertIn('HOST.dat comes first', done.stderr)
 
     def test_output(self):
-        """What cannot be written is not done"""
+        """A failed write is reported"""
         for arguments in [], ['--json']:
             with open('/dev/full', 'w') as full:
                 done = subprocess.run([TOOL, 'explain', *arguments, 'host.dat', *self.guests],

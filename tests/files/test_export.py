@@ -26,9 +26,9 @@ from vm_history import History
 
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
-# Root may read everything
+# Root can read everything
 WITHOUT_CAPABILITIES = ('setpriv', '--bounding-set=-dac_override,-dac_read_search') if not os.geteuid() else ()
-# The report shows 8 bits of these, and has another name for the last
+# The report shows only 8 bits of the first two, and names the last one differently
 NOT_COMPARED = 'data', 'icr_low', 'text'
 LINE = re.compile(r'\s*(?P<file>\S+\.dat):\s+(?P<task>.*-\d+)\s+\[(?P<cpu>\d+)\]' + trace_dat.FLAGS +
                   r'\s*(?P<time>[\d.]+): (?P<event>\w+):\s*(?P<text>.*)')
@@ -48,7 +48,7 @@ def report(*paths):
 
 
 def same_value(value, text):
-    """A field as in the trace, and as libtraceevent prints it"""
+    """Whether a field of the trace equals the text that libtraceevent prints"""
     array = re.fullmatch(r'ARRAY\[(.*)\]', text)
     if isinstance(value, list):
         value = ' '.join(number.to_bytes(8, 'little').hex(' ') for number in value)
@@ -56,7 +56,7 @@ def same_value(value, text):
         return value.split() == array[1].split(', ')
     if isinstance(value, str):
         return value.strip() == text
-    # In bases that the format decides; an address may be a symbol, which newer libraries print with it
+    # The format decides the base. An address may be a symbol, which newer libraries print together with the address.
     with_symbol = re.fullmatch(r'[a-z_]\w* \((0x[0-9a-f]+)\)', text)
     text = with_symbol[1] if with_symbol else text
     return bool(re.fullmatch(r'[a-z_]\w*', text)) and not re.fullmatch(r'[0-9a-f]+', text) or \
@@ -72,7 +72,7 @@ def number_of(text, base):
 
 
 def differences(fields, text):
-    """The fields of an event that the report has with another value, or not at all"""
+    """The fields of an event that are missing in the report or have another value there"""
     found, at = [], 0
     for name, value in fields.items():
         if name in NOT_COMPARED:
@@ -88,7 +88,7 @@ def differences(fields, text):
 
 
 def guest_modes(lines, host):
-    """For each vCPU the spans from an entry to the next exit, by the host's lines"""
+    """The spans from an entry to the next exit for each vCPU, from the host's lines"""
     vcpus, begun, spans = {}, {}, collections.defaultdict(list)
     for file, task, _, time, event, text in lines:
         tid = task.rsplit('-', 1)[1]
@@ -114,7 +114,7 @@ class Base(Case):
         return truth, [self.path('host.dat'), *(self.path(guest['file']) for guest in truth['guests'])]
 
     def said(self, done, status, *parts):
-        """Check the exit status and these lines of stderr, which are all ours"""
+        """Check the exit status, that stderr has these parts, and that all its lines are ours"""
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(done.stdout, '')
         for line in done.stderr.splitlines():
@@ -139,8 +139,8 @@ class Base(Case):
         return trace
 
     def agrees(self, paths, status=DONE, options=()):
-        """Each event of the report is there with its fields, each pair of entry and exit is a slice, and there are no
-        others"""
+        """The trace has each event of the report with its fields, a slice for
+        each pair of entry and exit, and nothing else"""
         trace = self.exported(*options, *paths, status=status)
         self.compare(trace, report(*paths), [os.path.basename(path) for path in paths])
         return trace
@@ -151,7 +151,7 @@ class Base(Case):
         wanted = [(file, int(task.rsplit('-', 1)[1]), int(cpu), time, event)
                   for file, task, cpu, time, event, _ in lines]
         self.same(sorted(events), sorted(wanted))
-        # Equal times may be in any order
+        # Events with equal times can be in any order
         texts = collections.defaultdict(list)
         for key, line in zip(wanted, lines):
             texts[key].append(line[5])
@@ -167,7 +167,7 @@ class Base(Case):
 
 @needs('trace-cmd')
 class TestRecordings(Base):
-    """Of the emulated host"""
+    """Recordings of the emulated host"""
     def data(self, name):
         return [os.path.join(DATA, name, file) for file in ('host.dat', 'guest.dat')]
 
@@ -176,7 +176,8 @@ class TestRecordings(Base):
         self.assertEqual(trace_dat.probes(trace.texts()), (40, 0))
 
     def test_wrong_times(self):
-        """Events out of guest mode are a doubt, for export and explain: trace-cmd's own times are off after the jump"""
+        """Events out of guest mode are a doubt in export and explain: with trace-cmd's own sync points they are,
+        after the jump"""
         host, guest = self.data('agent-moved')
         stamped = self.path('guest.dat')
         self.says(self.run_tool('stamp', '-o', stamped, host, guest), DONE)
@@ -186,7 +187,7 @@ class TestRecordings(Base):
             self.assertNotIn('guest mode:', self.says(self.run_tool(*arguments, host, stamped), DONE).stderr)
 
     def test_moved(self):
-        """As trace-cmd merged it, with probes out of order, and by the history of the offsets"""
+        """A file synchronised by trace-cmd has probes out of order; one synchronised by the history does not"""
         host, guest = self.data('agent-moved')
         trace = self.agrees([host, guest], INCOMPLETE)
         self.assertEqual(trace_dat.probes(trace.texts()), (200, 120))
@@ -205,7 +206,8 @@ class TestRecordings(Base):
             self.assertEqual(relative, [(time, after - before)])
 
     def test_control(self):
-        """One event or one time in guest mode less, one cycle more, another number in a field: each is detected"""
+        """Each difference is detected: an event or a span of guest mode less,
+        one cycle more, another number in a field"""
         host, guest = self.data('agent-still')
         lines = report(host, guest)
 
@@ -232,18 +234,19 @@ class TestRecordings(Base):
                 self.compare(trace, lines, ['host.dat', 'guest.dat'])
 
     def test_messages(self):
-        """What Perfetto has a message for is one, with all fields; all else is described by the trace"""
+        """Events for which Perfetto has a message become this message, with
+        all fields; the trace describes all others"""
         trace = self.exported(*self.data('agent-still'))
         native = {event.event for event in trace.events if event.native}
         self.assertLess({'sched_switch', 'sched_waking', 'sched_wakeup', 'sys_enter', 'sys_exit'}, native)
-        # The same name on another architecture has other fields
+        # Events whose names have other fields on other architectures have no message
         self.assertFalse({'kvm_entry', 'kvm_exit', 'sched_stat_runtime', 'print'} & native)
         exit = next(event for event in trace.events if event.event == 'kvm_exit')
         self.assertEqual([*exit.fields], ['exit_reason', 'guest_rip', 'isa', 'info1', 'info2', 'intr_info', 'error_code',
                                           'vcpu_id'])
 
     def test_trace_printk(self):
-        """What it wrote is in the file's list of formats, not in the record"""
+        """The text of trace_printk() is in the file's list of formats, not in the record"""
         _, paths = self.write(changes=3)
         texts = [event.fields['text'] for event in self.exported(*paths).events if event.event == 'bprint']
         self.assertTrue(texts)
@@ -258,7 +261,8 @@ class TestRecordings(Base):
             self.assertRegex(machine['release'], r'^6\.1\.')
 
     def test_slices(self):
-        """Those of a thread's guest mode say what they are of, and why they ended; the guest's CPU runs as long"""
+        """The slices of a thread's guest mode have its VM, vCPU and CPU, and the reason why they ended; the guest's
+        CPU has slices of the same times"""
         trace = self.exported(*self.data('agent-still'))
         running = collections.Counter((found.begin, found.end) for found in trace.slices('running'))
         guest_mode = trace.slices('guest mode')
@@ -277,7 +281,7 @@ class TestRecordings(Base):
         self.assertLess(sum((wanted - reasons).values()), 5)
 
     def test_time_is_whole(self):
-        """Guest mode and what is not known do not overlap, and end with the host's recording"""
+        """Slices of guest mode and unknown slices do not overlap, and end with the host's recording"""
         trace = self.exported(*self.data('agent-moved'), status=INCOMPLETE)
         times = [event.time for event in trace.events if not event.machine]
         tracks = collections.defaultdict(list)
@@ -309,7 +313,7 @@ class TestRecordings(Base):
 
 
 class TestMadeUp(Base):
-    """Recordings of which all is known"""
+    """Generated recordings with known truth"""
     @needs('trace-cmd')
     def test_kinds_of_files(self):
         for version, compression in (7, 'none'), (7, 'zstd'), (6, 'none'):
@@ -356,7 +360,7 @@ class TestMadeUp(Base):
         self.assertGreater(inside, 100)
 
     def test_more_reasons_than_any_host_has(self):
-        """Each kvm_exit has one of its own, which nothing names: each slice shows its number"""
+        """Each kvm_exit has a different reason without a name: each slice shows its number"""
         class Files(HistoryFiles):
             reasons = 999
 
@@ -381,7 +385,7 @@ class TestMadeUp(Base):
 
     @needs('trace-cmd')
     def test_nanoseconds(self):
-        """By the host's numbers, or the user's"""
+        """Conversion with the host's factors, or with the user's frequency"""
         _, paths = self.write(changes=3)
         cycles = self.exported(*paths)
         self.assertIn('--tsc-khz', cycles.said)
@@ -395,19 +399,19 @@ class TestMadeUp(Base):
                 self.assertLessEqual(abs(tsc.time * 2 // 5 - ns.time), ns.time >> 30)
         self.assertEqual([event.time for event in by_file.events],
                          [event.time * TSC2NSEC[0] >> TSC2NSEC[1] for event in cycles.events])
-        # The same as the reader's
+        # The same times as in the report
         self.assertEqual([round(float(line[3]) * 1e9, -3) for line in report(*paths)],
                          [round(event.time, -3) for event in by_file.events])
 
     def test_not_proved(self):
-        """A guest's TIME_SHIFT with which no event is at a time that the host recorded: nothing shows that they are right"""
+        """With the guest's TIME_SHIFT no event is within the host's recording: nothing proves the times"""
         truth, paths = self.write(vcpus=1, changes=1, direction='backward', segments=6, stays=5, previous_zero=True, seed=541)
         trace = self.exported(*paths, status=INCOMPLETE)
         self.assertIn('nothing proves its times', trace.said)
 
     def test_previous_unreported(self):
-        """Where kvm_write_tsc_offset does not report the offset before, a jump backward is not known as one: no time that is
-        wrong is without a doubt, in export and in explain. Control: where it does, the times are right"""
+        """If kvm_write_tsc_offset does not report the previous offset, a jump backward is not recognised. Then wrong
+        times always have a doubt, in export and in explain. Control: if it is reported, the times are right."""
         for seed in range(100, 106):
             for changes, unreported, time_shift in ((1, True, 'exact'), (3, True, 'exact'), (1, True, None), (1, False, 'exact')):
                 scenario = Scenario(vcpus=1 + seed % 2, changes=changes, direction='backward', segments=8, stays=6,
@@ -425,12 +429,12 @@ class TestMadeUp(Base):
                     self.assertRegex(done.stderr, "nothing proves its times|not in guest mode: |moved backward|"
                                                   "synchronise it with 'tsc-offset stamp'")
                 else:
-                    # After the jump a page has no exact times, which is a doubt
+                    # The times in the rest of the page after the jump are not exact, which is a doubt
                     self.assertGreater(right, len(wanted) / 2)
                     self.assertTrue(right == len(wanted) or done.returncode == INCOMPLETE, done.stderr)
 
     def test_estimated_ratio(self):
-        """A ratio that only the guest's events show is not exact: the bound is reported, as by stamp"""
+        """A ratio that is estimated by the guest's events is not exact: its bound is reported, as stamp reports it"""
         scenario = Scenario(ratio=0.9, segments=10, stays=5, together=True, jump=(1000, 100_000), vcpus=2, seed=1323)
         truth = scenario.write(self.directory)
         trace = self.exported(self.path('host.dat'), self.path(truth['guests'][0]['file']), status=INCOMPLETE)
@@ -449,7 +453,7 @@ class TestMadeUp(Base):
         self.assertIn('different factors', self.exported(paths[0], self.path('g.dat'), status=INCOMPLETE).said)
 
     def test_another_recording(self):
-        """A guest's file that was synchronised for another one of its host's"""
+        """A guest's file that was synchronised with another recording of its host"""
         _, paths = self.write(changes=3)
         with open(paths[0], 'rb') as file:
             data = file.read()
@@ -463,7 +467,7 @@ class TestMadeUp(Base):
         return json.loads(shown)['vms'][0]['name']
 
     def test_instances(self):
-        """Readers do not correct those of a guest: their times are computed"""
+        """Readers do not correct the instances of a guest: their times are computed"""
         truth, paths = self.write(changes=3, host_instances={'kvm': ['kvm_write_tsc_offset']},
                                   guest_instances={'calls': ['sys_enter']})
         trace = self.exported(*paths)
@@ -475,7 +479,7 @@ class TestMadeUp(Base):
         self.assertTrue(calls)
         for event in calls:
             self.assertTrue(any(begin <= event.time <= end for begin, end in spans), event)
-        # The control: where the history is not known nothing corrects them
+        # The control: if the history is unknown, nothing corrects them
         truth, paths = self.write(changes=0, guest_instances={'calls': ['sys_enter']})
         trace = self.exported(*paths, status=INCOMPLETE)
         self.assertIn("the times of its instances are the guest's own and readers do not correct them", trace.said)
@@ -492,7 +496,7 @@ class TestMadeUp(Base):
                 self.assertEqual(collections.Counter(trace.losses),
                                  collections.Counter((found.details['machine'], found.details['cpu']) for found in lost))
                 told = sum(found.details.get('events', 0) for found in lost)
-                # A page without room for it does not say how many
+                # A page without room for the number does not have it
                 silent = [found for found in lost if 'events' not in found.details]
                 wanted = sum(map(sum, [truth['host']['lost'], truth['guests'][0]['lost']]))
                 self.assertEqual(told == wanted, not silent)
@@ -502,14 +506,14 @@ class TestMadeUp(Base):
                 self.assertEqual(collections.Counter(event.event for event in trace.events), wanted)
                 causes = {found.details['cause'] for found in trace.slices('unknown')}
                 self.assertEqual('events lost' in causes, 'lose_every' in parameters)
-                # From one event of the CPU to its next
+                # A loss lasts from one event of the CPU to the next
                 times = collections.defaultdict(set)
                 for event in trace.events:
                     times[event.machine, event.cpu].add(event.time)
                 for found in lost:
                     self.assertFalse([time for time in times[found.details['machine'], found.details['cpu']]
                                       if found.begin < time < found.end])
-        # The control
+        # The control: without losses there are no slices
         _, paths = self.write(changes=3, segments=30)
         trace = self.exported(*paths)
         self.assertEqual((trace.slices('events lost'), trace.losses), ([], []))
@@ -521,14 +525,14 @@ class TestMadeUp(Base):
         self.assertTrue([note for note in trace.notes() if 'TSC offset are missing' in note.name])
 
     def test_offsets_unknown(self):
-        """The host's file does not have what would put a guest's own times on the host's"""
+        """The host's file lacks the offsets that would convert a guest's own times to host times"""
         _, paths = self.write(changes=0, time_shift=None)
         trace = self.exported(*paths, status=INCOMPLETE)
         self.assertIn("synchronise it with 'tsc-offset stamp'", trace.said)
 
     @needs('trace-cmd')
     def test_backward(self):
-        """With any TIME_SHIFT in the file: the same times as in a rewritten file"""
+        """With and without a TIME_SHIFT in the file the times are the same as in a rewritten file"""
         _, (host, guest) = self.write(changes=4, direction='backward')
         wrong = sorted(event.time for event in trace_dat.report('-i', guest))
         subprocess.run([TOOL, 'stamp', '--rewrite', host, guest], stdout=subprocess.DEVNULL,
@@ -551,7 +555,7 @@ class TestMadeUp(Base):
         self.said(export('--perfetto', self.out, *paths), FAILED, 'x86-tsc')
         self.assertFalse(os.path.exists(self.out))
         self.exported('--any-clock', *paths)
-        # One of a guest is left out
+        # A guest's buffer with such a clock is left out
         self.write(changes=3)
         with open(paths[1], 'wb') as file:
             file.write(data.replace(b'[x86-tsc]', b'x86-tsc  ').replace(b'x86-tsc\0', b'globalz\0'))
@@ -560,7 +564,7 @@ class TestMadeUp(Base):
         self.assertFalse([event for event in trace.events if event.machine])
 
     def test_times_that_perfetto_does_not_have(self):
-        """A correction may make anything of a time"""
+        """A correction can yield any time"""
         _, paths = self.write(changes=0)
         path = self.path('far.dat')
         samples = b''.join(value.to_bytes(8, 'little', signed=True) for value in (1, -1 << 62, 1))
@@ -587,7 +591,7 @@ class TestMadeUp(Base):
         peaks = []
         for events in 20000, 400000:
             _, paths = self.write(changes=3, events=events, bulk=True)
-            # A sanitizer keeps what was freed for a while
+            # A sanitizer keeps freed memory for a while
             environment = os.environ | {'ASAN_OPTIONS': 'quarantine_size_mb=1'}
             status, peak = peak_memory(TOOL, 'export', '--perfetto', self.out, *paths, env=environment)
             self.assertEqual(status, DONE)
@@ -598,14 +602,14 @@ class TestMadeUp(Base):
 
 class Damaged(Base):
     def damage(self, times):
-        """Anything in the pages: done or not, with a reason, and never by a signal"""
+        """With any bytes in the pages, export succeeds or fails with a reason, and never crashes"""
         _, paths = self.write(changes=3, events=4000)
         chance = random.Random(1)
         for number in range(times):
             which = number % 2
             with open(paths[which], 'rb') as file:
                 data = bytearray(file.read())
-            # Pages are at the end
+            # The pages are at the end of the file
             for _ in range(chance.choice((1, 10, 100))):
                 data[chance.randrange(len(data) // 2, len(data))] = chance.choice((0, 0xff, chance.randrange(256)))
             damaged = self.path('damaged.dat')
@@ -621,7 +625,7 @@ class Damaged(Base):
 
 
 class TestMoreDamage(Damaged):
-    """In the suite slow"""
+    """These run only in the slow suite"""
     def test_damaged_files(self):
         self.damage(80)
 
@@ -631,7 +635,7 @@ class TestDamaged(Damaged):
         self.damage(20)
 
     def test_print_without_fields(self):
-        """A guest may say that its markers have none: then none is a slice of atrace"""
+        """A guest can claim that its print event has no fields: then no marker becomes an atrace slice"""
         _, paths = self.write(changes=3)
         data = Path(paths[1]).read_bytes()
         format = re.search(rb'name: print\n.*?\n\n(\tfield:.*?print fmt: [^\n]*)', data, re.S)
@@ -654,10 +658,10 @@ class TestDamaged(Damaged):
         self.assertEqual([name for name in os.listdir(self.directory) if name.startswith('out.')], ['out.pftrace'])
 
     def test_interrupted(self):
-        """Ctrl-C, and other ends that ask: nothing of the unfinished file is left"""
+        """Ctrl-C and other signals that end a process: nothing of the unfinished file is left"""
         _, paths = self.write(bulk=True, changes=3, events=400000)
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-            # Whoever runs this may ignore it
+            # The test may be run with this signal ignored
             process = subprocess.Popen(['env', '--default-signal', TOOL, 'export', '--perfetto', self.out, *paths],
                                        stderr=subprocess.DEVNULL)
             deadline = time.monotonic() + 30
@@ -670,7 +674,7 @@ class TestDamaged(Damaged):
             self.assertFalse(self.left())
 
     def test_closed_pipe(self):
-        """The output has no reader any more"""
+        """The reader of the messages has gone"""
         _, paths = self.write(changes=3, events=2000)
         reader, writer = os.pipe()
         os.close(reader)
@@ -718,7 +722,7 @@ class TestDamaged(Damaged):
         self.assertFalse([name for name in os.listdir(self.directory) if name.startswith('out.')])
 
     def test_permissions(self):
-        """What only some may read they alone may read then"""
+        """The output is not readable by more users than the inputs"""
         _, paths = self.write(changes=3)
         for modes, wanted in (((0o644, 0o644), 0o644), ((0o640, 0o644), 0o640), ((0o644, 0o600), 0o600)):
             for path, mode in zip(paths, modes):
@@ -728,7 +732,7 @@ class TestDamaged(Damaged):
             self.assertEqual((done.returncode, os.stat(self.out).st_mode & 0o777), (DONE, wanted))
 
     def test_directory_that_cannot_be_read(self):
-        """A file of its name is not an error"""
+        """A directory that can be written but not read is not an error"""
         _, paths = self.write(changes=3)
         directory = self.path('write-only')
         os.mkdir(directory, 0o300)
@@ -772,7 +776,7 @@ class TestUsage(Base):
         _, paths = self.write(changes=3, vms=2)
         self.said(export('--perfetto', self.out, self.path('none'), paths[1]), FAILED, 'none')
         self.said(export('--perfetto', self.out, paths[0], '/dev/null'), FAILED, '/dev/null')
-        # A guest in the place of the host has no VM
+        # A guest's file as the host's has no VM
         self.said(export('--perfetto', self.out, paths[1], paths[0]), FAILED)
         self.said(export('--perfetto', self.out, '--vm', '12345', *paths[:2]), FAILED, '12345')
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Files of an attacker: no command takes more than some seconds of CPU time and 512 MiB for one; each ends with a
+"""Files of an attacker: no command takes more than some seconds of CPU time or 512 MiB of memory. Each ends with a
 result or reports what is too large, and leaves no temporary file.
 """
 import os
@@ -24,7 +24,7 @@ NOT_THEN = 'sampled events are at times at which their vCPU did not run'
 TOO_FEW = 'too few to prove anything'
 THREADS = 'more than 131072 threads of vCPUs'
 
-# export's output for a kind, and its exit status: the host's history has the times of unsynchronised guests
+# export's exit status and messages for each kind; the times of unsynchronised guests come from the host's history
 EXPORT = {
     'version_6': (DONE,), 'many_words_to_print': (DONE,), 'many_fields': (DONE,), 'fields_in_bounds': (INCOMPLETE, CUT),
     'many_formats': (FAILED, 'more than 16384 formats of events'), 'all_formats': (INCOMPLETE,),
@@ -45,7 +45,7 @@ EXPORT = {
     'lives_of_old_kernel': (FAILED, 'choose one with --vm'), 'lives_by_number': (FAILED, 'choose one with --vm'),
     'alternating': (FAILED, 'choose one with --vm'), 'writes_of_probes': (DONE,),
 }
-# What every command says of a host's file
+# What every command reports for a host's file
 REFUSED = {
     'many_words': NO_FORM, 'unclosed': NO_FORM, 'attribute_first': NO_FORM, 'many_vms': (THREADS,), 'many_lives': (THREADS,),
     'many_threads': (THREADS,), 'many_vcpus': ('has 60000 vCPUs, KVM has at most 16384',),
@@ -68,14 +68,14 @@ STAMP = {
 }
 SHOW = {'many_losses': (INCOMPLETE,), 'losses_of_vcpus': (INCOMPLETE,), 'threads_in_bounds': (INCOMPLETE,),
         'writes_of_probes': (INCOMPLETE, 'moved backward')}
-# Those that take most of the time
+# The kinds that take most of the time
 COSTLY = {'alternating', 'lives_by_number', 'lives_in_bounds', 'lives_of_old_kernel', 'losses_of_vcpus', 'many_lives',
           'writes_of_probes', 'many_names', 'many_tasks', 'threads_of_all', 'version_6', 'vms_in_bounds',
           'wide_in_bounds'}
 
 
 class Run:
-    """A command with its limits: what it said, how it ended, and what it took"""
+    """A command that runs with limits: its output, its status, and its resource usage"""
     def __init__(self, directory, *command):
         out, err = (os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT | os.O_TRUNC) for name in ('.out', '.err'))
         self.pid = os.fork()
@@ -104,7 +104,8 @@ class Run:
 
 class Base(Case):
     def check(self, what, command, status, words=(), made=(), grows=None):
-        """It ends so and says this, within bounds, and leaves the files that were there and those that it makes"""
+        """The command ends with this status and these words, within its limits. It leaves existing files unchanged,
+        and makes only the files in @made."""
         before = {name: os.stat(self.path(name)).st_size for name in os.listdir(self.directory)}
         done = Run(self.directory, *command)
         self.assertGreaterEqual(done.status, 0, f'{what}: ended by a signal; {done.err}')
@@ -126,10 +127,10 @@ class Base(Case):
 
 
 class Kinds(Base):
-    """All kinds by all commands that read two files"""
+    """All kinds, with all commands that read two files"""
 
     def expected(self, kind):
-        """(verb, arguments, what it makes, status, words)"""
+        """(verb, arguments, files that it makes, status, words)"""
         def of(table, otherwise, refused=FAILED):
             if kind in REFUSED:
                 return refused, REFUSED[kind]
@@ -154,13 +155,13 @@ class Kinds(Base):
         if kind != 'version_6':
             self.check(f'{kind}: stamp -i', [TOOL, 'stamp', '-i', 'host.dat', 'guest.dat'], status, words,
                        grows=None if status == FAILED else 'guest.dat')
-        # What is rewritten of such files is for its own tests
+        # Other tests check the contents of rewritten files
         before = sorted(os.listdir(self.directory))
         done = Run(self.directory, TOOL, 'stamp', '--rewrite', '-o', 'out.dat', 'host.dat', 'guest.dat')
         self.assertIn(done.status, (DONE, FAILED, INCOMPLETE), f'{kind}: stamp --rewrite: {done.err}')
         self.assertLessEqual(done.megabytes, MEGABYTES, kind)
         self.assertEqual(sorted(os.listdir(self.directory)), sorted([*before, *['out.dat'][:done.status != FAILED]]), kind)
-        # What check and explain say of such files is for their own tests
+        # Other tests check the output of check and explain
         for verb in 'check', 'explain':
             done = Run(self.directory, TOOL, verb, 'host.dat', 'guest.dat')
             self.assertIn(done.status, (DONE, FAILED, INCOMPLETE), f'{kind}: {verb}: {done.err}')
@@ -177,11 +178,11 @@ class TestKinds(Kinds):
 
 @each({kind: (kind,) for kind in COSTLY})
 class TestCostly(Kinds):
-    """Those that take seconds: in the suite slow"""
+    """Kinds that take seconds: only in the slow suite"""
 
 
 class TestResults(Base):
-    """What is right of them is still there"""
+    """The valid parts of hostile files are still shown"""
 
     def texts(self, kind, status=DONE):
         hostile.KINDS[kind](self.directory)
@@ -191,13 +192,13 @@ class TestResults(Base):
         return [text.text for text in trace.texts() if text.file]
 
     def test_fields(self):
-        """An event that cannot be shown by its format has its fields"""
+        """An event that cannot be printed with its format shows its fields"""
         self.assertEqual(set(self.texts('bprint_without_fmt')), {'ip=0 text=ip=0x0 buf=ARRAY[]'})
         self.assertEqual(set(self.texts('wide')), {'a=0'})
         self.assertEqual(set(self.texts('deep')), {'a=0'})
 
     def test_killers(self):
-        """Other formats than one that crashes the parser are not lost"""
+        """Only the format that crashes the parser is lost"""
         good = hostile.Raw('test', 'good', 70, hostile.NUMBER, '"good %d", REC->a')
         bad = hostile.Raw('test', 'bad', 71, hostile.NUMBER, '"%s", __print_flags(REC->nosuch, "|", { 1, "a" })')
         last = hostile.Raw('test', 'last', 72, hostile.NUMBER, '"last %d", REC->a')
@@ -211,14 +212,14 @@ class TestResults(Base):
             os.unlink(self.path('out.pftrace'))
 
     def test_holes(self):
-        """What is a hole in the original is one in the copy"""
+        """Holes in the original are holes in the copy"""
         hostile.KINDS['hole'](self.directory)
         self.check('hole', [TOOL, 'stamp', '-o', 'out.dat', 'host.dat', 'guest.dat'], DONE, made=['out.dat'])
         copy, original = (os.stat(self.path(name)) for name in ('out.dat', 'guest.dat'))
         self.assertGreater(copy.st_size, 1 << 40)
         self.assertLess(copy.st_blocks, original.st_blocks + 64)
         with open(self.path('out.dat'), 'rb') as file, open(self.path('guest.dat'), 'rb') as before:
-            # All but the link to what was appended
+            # Everything except the link to the appended options
             self.assertEqual(file.read(4096), before.read(4096))
             for place in (file.seek(0, os.SEEK_DATA), before.seek(-8192, os.SEEK_END)):
                 file.seek(place)
@@ -227,7 +228,7 @@ class TestResults(Base):
                 self.assertLessEqual(same, 8)
 
     def test_permissions(self):
-        """A copy that keeps holes keeps them as well"""
+        """A copy with holes keeps the permissions as well"""
         hostile.KINDS['hole'](self.directory)
         os.chmod(self.path('guest.dat'), 0o600)
         self.check('hole', [TOOL, 'stamp', '-o', 'out.dat', 'host.dat', 'guest.dat'], DONE, made=['out.dat'])
@@ -235,7 +236,7 @@ class TestResults(Base):
 
 
 class TestControl(Base):
-    """What the others look for is found where it is"""
+    """The control: check() detects each kind of misbehaviour"""
 
     @mock.patch(f'{__name__}.CPU_SECONDS', 3)
     def fails(self, words, script, status=DONE):

@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """--json while memory runs out.
 
-Each allocation fails in turn. In all cases the document is complete, or the command has failed with a message: no
-member is missing.
+Each allocation fails in turn. In all cases the document is complete, or the command fails with a message: no member is
+ever missing.
 """
 import json
 import os
@@ -20,7 +20,7 @@ HOST, GUEST = (os.path.join(DATA, 'agent-moved', name) for name in ('host.dat', 
 
 class TestMemory(Case):
     def run_failing(self, at, *arguments):
-        """Returns what the command did, and whether it asked for memory that often"""
+        """Returns the completed command, and whether it made this many allocations"""
         log, write = os.pipe()
         environment = os.environ | {'LD_PRELOAD': FAILING, 'FAIL_AT': str(at), 'FAIL_KINDS': 'memory',
                                     'FAIL_LOG': str(write)}
@@ -31,7 +31,7 @@ class TestMemory(Case):
             return done, not lines.read().split()[1] == 'end'
 
     def every(self, status, failed, *arguments):
-        """Each run has this status and prints what it prints with memory, or it fails with this document or none"""
+        """Each run has this status and prints the same as with enough memory, or it fails with this document or none"""
         whole, more = self.run_failing(0, *arguments)
         self.assertEqual((whole.returncode, more), (status, False), whole.stderr)
         seen, at = set(), 1

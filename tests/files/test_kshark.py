@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""KernelShark's Info column, for a real host with a stock kernel and for generated ones with our patches.
+"""KernelShark's Info column, for a real host with a stock kernel and for generated files of kernels with our patches.
 
-../lab/patched.py has a recording of a real one of these.
+../lab/patched.py tests a recording of a real kernel with our patches.
 """
 import sys
 
@@ -15,7 +15,7 @@ from scenario import Scenario
 
 class TestInfo(Case):
     def rows(self, host):
-        """The rows without the plugin, if they are right with it"""
+        """Check the rows with the plugin. Returns those without it."""
         command = [built('tests/files/kshark_info'), host]
         stock, _ = run(command)
         with only(PLUGIN) as plugins:

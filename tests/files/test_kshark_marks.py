@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The marks on KernelShark's plots are where the TSC jumps, by trace-cmd or by the generator of the file.
+"""The marks on KernelShark's plots are where the TSC jumps, as trace-cmd or the generator of the file reports it.
 
-Each pair is checked as a whole, with many bins and with few, and the surroundings of changes with bins of one unit of
-time, the smallest in KernelShark.
+Each pair of files is checked as a whole, with many bins and with few. The surroundings of changes are checked with bins
+of one unit of time, the smallest in KernelShark.
 """
 import collections
 import os
@@ -24,12 +24,12 @@ PLUGIN = built('plugin/kernelshark/plugin-kvm_tsc_jumps.so')
 FORWARD, BACKWARD = ('#f07800', 'right'), ('#c800a0', 'left')
 WHOLE, COARSE, AROUND = 1000, 7, 50
 MODEL = re.compile(r'model (\d+) (-?\d+) (\d+)')
-# Between the CPU and the time is nothing, a space, or what newer versions say of interrupts
+# Between the CPU and the time there is nothing, a space, or the interrupt flags of newer versions
 LINE = re.compile(r'-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*(?:\S+\s+)?(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
 
-# A jump that the host's file has: its CPU there, the thread of its vCPU, and which CPU of which guest that is
+# A jump in the host's file: its host CPU, the thread of its vCPU, and its guest and guest CPU
 Jump = collections.namedtuple('Jump', 'time cpu thread vcpu_id cycles khz guest guest_cpu')
-# What a plot shows in a bin: color and side of the flag, row that a double-click goes to, text that it shows
+# A mark of a plot in a bin: color and side of the flag, row to which a double-click goes, and text
 Mark = collections.namedtuple('Mark', 'kind stream value bin looks time text')
 
 OFFSETS = re.compile(r'vcpu=(\d+) prev=(\d+) next=(\d+)')
@@ -56,7 +56,7 @@ def expected_text(first, more):
 
 
 def expected_marks(model, jumps, hosts, guests):
-    """hosts: streams of the host's file, guests: stream of each guest that the host's file knows"""
+    """hosts: streams of the host's file; guests: the stream of each guest that the host's file knows"""
     bins, start, size = model
     end = start + bins * size
     plots = collections.defaultdict(list)
@@ -90,7 +90,7 @@ def check_views(views, jumps, hosts, guests):
 
 
 def check(name, files, jumps, hosts, guests, *options):
-    # In the middle, in the first bin and in the last
+    # Windows with the jump in the middle, in the first bin and in the last bin
     windows = [f'{WHOLE}:0:0', f'{COARSE}:0:0']
     for jump in jumps[:20]:
         windows += [f'{2 * AROUND}:{jump.time - AROUND}:{jump.time + AROUND}',
@@ -99,7 +99,7 @@ def check(name, files, jumps, hosts, guests, *options):
     views = kshark(windows, files, *options)
     assert len(views) == len(windows) + bool(options)
     assert all(model[2] == 1 for model, _ in views[-len(windows):][2:])
-    # Of a part of the files
+    # The first view has only some of the files
     if '--append' in options:
         views = views[1:]
     seen = check_views(views, jumps, hosts, guests)
@@ -122,7 +122,7 @@ def check(name, files, jumps, hosts, guests, *options):
 
 
 def recorded(name, directory):
-    """A recording of the lab, stamped: the jumps are those that trace-cmd reports"""
+    """A recording of the lab, stamped; trace-cmd reports the jumps"""
     host, guest = (os.path.join(directory, f'{name}-{machine}.dat') for machine in ('host', 'guest'))
     for machine, path in ('host', host), ('guest', guest):
         os.symlink(os.path.join(DATA, name, f'{machine}.dat'), path)
@@ -150,7 +150,7 @@ def made_up(scenario, tsc2nsec=None):
             for change in vcpu.changes:
                 cycles = signed(vcpu.guest_tsc(change.host_tsc) - vcpu.guest_tsc(change.host_tsc,
                                                                                  change.host_tsc - 1))
-                # There is no mark without a jump, and none where the vCPU was created
+                # A mark needs a jump, and the creation of a vCPU is none
                 if not cycles or scenario.boot and change is vcpu.changes[0]:
                     continue
                 event = places[change.host_tsc]
@@ -222,7 +222,7 @@ class TestRecorded(Case):
 
 class TestDamaged(Case):
     def test_record(self):
-        """One record of many that cannot be right has no mark"""
+        """One invalid record among many has no mark"""
         parameters = dict(patched=True, ratio=1, changes=6)
         scenario = Scenario(**parameters)
         files, jumps, hosts, guests = made(self.directory, 'made', parameters, {})
@@ -239,11 +239,11 @@ class TestDamaged(Case):
         check('a damaged record', files, left, hosts, guests)
 
     def test_refused(self):
-        """KernelShark says of which file the plugin does not know the changes, and has no marks"""
+        """KernelShark names the file whose changes the plugin cannot read, and shows no marks"""
         files, *_ = made(self.directory, 'made', dict(host_cpus=4, vcpus=4), dict(version=6))
         with open(files[0], 'r+b') as file:
             data = file.read()
-            # Offset and size of each CPU's data: all up to the end of the file
+            # Extend the data of each CPU to the end of the file
             table = data.index(b'flyrecord\0') + len(b'flyrecord\0')
             for place in range(table, table + 4 * 16, 16):
                 offset, = struct.unpack_from('<Q', data, place)
@@ -255,7 +255,7 @@ class TestDamaged(Case):
 
 
     def test_replaced(self):
-        """A file that the plugin meets under the name of another one has no marks on the other's rows"""
+        """A file is replaced by another one under the same name: the plugin shows no marks on the rows of the first"""
         host, guest = made(self.directory, 'made', dict(changes=20), {})[0]
         other = made(self.directory, 'other', dict(changes=20, seed=2), {})[0][0]
         window = f'{WHOLE}:0:0'

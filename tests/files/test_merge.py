@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset merge: the times that it writes, what it leaves out and reports, and what it refuses.
+"""tsc-offset merge: the times that it writes, what it omits and reports, and what it refuses.
 
-tests/compat/test_perfetto_merge.py has Perfetto's view of it.
+tests/compat/test_perfetto_merge.py checks the result with Perfetto.
 """
 from fractions import Fraction
 import json
@@ -22,7 +22,7 @@ from perfetto_recording import (GPU_WORK_PERIOD, MONOTONIC_RAW, TSC, Clock, Pair
 from scenario import Scenario
 import trace_dat
 
-# As in test_perfetto_merge.py
+# The same as in test_perfetto_merge.py
 ERROR = 2
 
 
@@ -50,7 +50,7 @@ class TestTimes(Merges):
         pair.host.prints(0, pair.times)
         self.merge(pair, DONE, *words)
         self.near(self.times(), pair.truth())
-        # The host's are as they were
+        # The host's packets are unchanged
         self.assertEqual(self.times(0), pair.truth())
 
     def test_still(self):
@@ -68,14 +68,14 @@ class TestTimes(Merges):
         self.one(drift=(-400, 450), jump=-1)
 
     def test_seldom(self):
-        """A ring buffer keeps few snapshots"""
+        """A ring buffer with few snapshots"""
         self.one(every=20, jump=-3)
 
     def test_scaled(self):
         self.one(ratio=0.8, jump=2)
 
     def test_resolution(self):
-        """An error of the history of as much as this would be seen"""
+        """An error of 20 cycles in the history would be detected"""
         pair = Pair(jump=-1)
         pair.guest.prints(0, pair.times)
         pair.write(self.path('host.pftrace'), self.path('guest.pftrace'), self.path('history.json'))
@@ -100,7 +100,7 @@ class TestTimes(Merges):
         self.near(self.times(), pair.truth(), 2 * ERROR)
 
     def test_uneven(self):
-        """A clock that NTP slewed: the possible error is reported"""
+        """A clock that NTP slews: the possible error is reported"""
         pair = Pair()
         begin, _, rate = pair.clock.parts[0]
         pair.clock.parts.append((pair.at(33), pair.clock.exact(pair.at(33)), rate * (1 + Fraction(20, 10**6))))
@@ -115,7 +115,7 @@ class TestTimes(Merges):
         self.assertGreater(said, off // 2)
 
     def test_three_machines(self):
-        """A merged trace is the host's for another guest"""
+        """A merged trace serves as the host's trace for another guest"""
         pair = Pair(jump=-5, seed=1)
         pair.guest.prints(0, pair.times)
         self.merge(pair)
@@ -157,13 +157,13 @@ class TestTimes(Merges):
         host.write(self.path('host.pftrace'))
         guest.write(self.path('guest.pftrace'))
         done = self.run_merge(history=f'{data}/host.dat')
-        # After the jump they differ by 808,002 cycles
+        # After the jump the vCPUs' offsets differ by 808,002 cycles
         self.says(done, INCOMPLETE, 'because TSC offsets of vCPUs differ', 'the TSC jumped between 1 pair of snapshots')
         self.assertIn(int(re.search(r'wrong by up to (\d+) ns', done.stderr)[1]), range(311_236, 311_239))
         self.near(self.times(), [host_clock(at) for at in times])
 
     def test_scenario(self):
-        """The history of a recording with known truth, choosing one of two VMs"""
+        """A recording with known truth is the history; one of its two VMs is chosen"""
         scenario = Scenario(vms=2, vcpus=1, changes=1, direction='backward', idle=4)
         scenario.write(self.directory)
         vcpu = scenario.vms[1].vcpus[0]
@@ -208,7 +208,7 @@ class TestLeftOut(Merges):
         pair = Pair(events=10)
         pair.guest.prints(0, pair.times)
         pair.guest.counter(pair.at(9), 200, 1)
-        # Another clock of ftrace
+        # Another ftrace clock
         pair.guest.ftrace(0, [(pair.at(9), 1, perfetto_recording.PRINT, text(2, 'x'))], number(5, 2))
         self.merge(pair, INCOMPLETE, '2 packets are left out: their times cannot be converted to the host')
         self.near(self.times(), pair.truth())
@@ -220,7 +220,7 @@ class TestLeftOut(Merges):
         self.merge(pair, INCOMPLETE, '1 packets of other machines are left out')
 
     def test_stood_still(self):
-        """The TSC moved backward, and the guest's clock waited for it"""
+        """The TSC moved backward, and the guest's clock stood still until the TSC had caught up"""
         pair = Pair(jump=-7, follows=True, events=1000)
         pair.guest.prints(0, pair.times)
         self.merge(pair, INCOMPLETE, 'did not run evenly', 'ftrace events are left out')
@@ -228,13 +228,13 @@ class TestLeftOut(Merges):
         found = self.times()
         self.near(found[:len(truth)], truth)
         self.assertLess(len(found), len(pair.times))
-        # Of those that are there none is wrong
+        # None of the remaining times is wrong
         truth = set(pair.truth())
         for time in found:
             self.assertTrue(truth & set(range(time - ERROR, time + ERROR + 1)), time)
 
     def test_compact(self):
-        """Differences that are not numbers"""
+        """Packed differences that are not valid numbers"""
         pair = Pair(events=10)
         pair.guest.packet(message(1, number(1, 0), message(4, packed(1, [1, 2])[:-1] + b'\xff')), sequence=2)
         self.merge(pair, INCOMPLETE, '1 packets of kind 1 are left out')
@@ -279,13 +279,13 @@ class TestRefused(Merges):
         self.refused(pair, 'do not fit the history')
 
     def test_wall_clock(self):
-        """A VM that is plausible except for the time of day"""
+        """A VM that fits except for the time of day"""
         pair = Pair()
         pair.history.initial += Pair.HZ // 5
         self.merge(pair, INCOMPLETE, "its wall clock differs from the host's by 0.2")
 
     def test_vm_fits_better(self):
-        """A history has two VMs whose TSCs differ by little: the wall clocks are compared for both"""
+        """A history with two VMs whose TSCs differ by little: the wall clocks are compared for both"""
         for ms, chosen, status, other in (50, 2001, INCOMPLETE, 2000), (50, 2000, DONE, None), (2, 2000, INCOMPLETE, 2001), \
                 (2, 2001, INCOMPLETE, 2000), (150, 2000, DONE, None), (150, 2001, INCOMPLETE, 2000):
             with self.subTest(ms=ms, chosen=chosen):
@@ -360,7 +360,7 @@ class TestRefused(Merges):
 
 class TestDamage(Merges):
     def test_bytes(self):
-        """With any contents of a guest's trace, the command ends normally, and its output is a trace"""
+        """With any contents of a guest's trace the command ends normally, and its output is a trace"""
         pair = Pair(jump=-5, events=20).record()
         pair.write(self.path('host.pftrace'), self.path('guest.pftrace'), self.path('history.json'))
         guest, rnd, statuses = self.directory / 'guest.pftrace', random.Random(3), set()

@@ -23,7 +23,7 @@ import trace_dat_writer
 
 class Base(Case):
     def write(self, directory='', options=None, **parameters):
-        """A host's and its guests' recordings, in a directory of their own if it is named"""
+        """A host's and its guests' recordings, in a separate directory if it is named"""
         (self.directory / directory).mkdir(exist_ok=True)
         scenario = Scenario(**parameters)
         scenario.write(str(self.directory / directory), **(options or {}))
@@ -37,7 +37,7 @@ class Base(Case):
         return self.says(self.run_tool(*arguments, **kwargs), status, *words)
 
     def refuses(self, arguments, *words, **kwargs):
-        """One line, and nothing is touched"""
+        """The command fails with one line, and changes nothing"""
         before = self.contents()
         done = self.ends(arguments, FAILED, *words, **kwargs)
         self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
@@ -60,7 +60,7 @@ class TestOutputs(Base):
                          'g1.dat: is the guest\'s recording', '--in-place adds to it')
 
     def test_inputs_by_default(self):
-        """A name that stamp chooses is not that of one of its inputs either"""
+        """The name that stamp chooses by default must not be that of an input either"""
         shutil.copy(self.directory / 'host.dat', self.directory / 'g1.synced.dat')
         self.refuses(['stamp', 'g1.synced.dat', 'g1.dat'], 'g1.synced.dat: is the host\'s recording')
         shutil.copy(self.directory / 'g1.dat', self.directory / 'host.linked.dat')
@@ -69,7 +69,7 @@ class TestOutputs(Base):
                          'host.linked.dat: is the guest\'s recording')
 
     def test_recordings(self):
-        """All but stamp's own copies: see TestReplaced"""
+        """Recordings other than stamp's own copies, see TestReplaced"""
         shutil.copy(self.directory / 'g1.dat', self.directory / 'other.dat')
         shutil.copy(self.directory / 'g1.dat', self.directory / 'in-place.dat')
         self.ends(['stamp', '--in-place', 'host.dat', 'in-place.dat'], DONE)
@@ -95,7 +95,7 @@ class TestOutputs(Base):
 
     @unittest.skipIf(os.geteuid(), 'not root')
     def test_device(self):
-        """In a directory of its own, never the system's"""
+        """A device in the test's own directory, never the system's"""
         device = self.directory / 'null'
         try:
             os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
@@ -104,7 +104,7 @@ class TestOutputs(Base):
         self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: exists and is not a regular file')
 
     def test_among_devices(self):
-        """An output in the directory of an input that is a device"""
+        """The input is a device, and the output would be in the same directory"""
         made = [Path('/dev/stdin.synced.dat'), Path('/dev/stdin.linked.dat')]
         self.assertFalse(any(path.exists() for path in made))
         self.addCleanup(lambda: [path.unlink(missing_ok=True) for path in made])
@@ -115,7 +115,7 @@ class TestOutputs(Base):
                 self.refuses(arguments, '/dev/stdin.', ': is in a directory of devices; choose another output',
                              stdin=file)
         self.assertFalse(any(path.exists() for path in made))
-        # The control: another output, and files that happen to be in a directory there
+        # The control: another output, and files in a directory below /dev
         for where in self.directory, Path('/dev/shm'):
             if not where.is_mount() and where != self.directory:
                 continue
@@ -124,7 +124,7 @@ class TestOutputs(Base):
                 self.assertTrue((Path(other) / 'out.dat').exists())
 
     def test_standard_output(self):
-        """- is not a name"""
+        """"-" is not accepted as a name"""
         for arguments in ['stamp', '-o', '-', 'host.dat', 'g1.dat'], ['show', '--svg', '-', 'host.dat'], \
                 ['export', '--perfetto', '-', 'host.dat', 'g1.dat']:
             self.ends(arguments, FAILED, '-: results cannot go to standard output')
@@ -134,7 +134,7 @@ class TestOutputs(Base):
 
     @unittest.skipIf(os.geteuid(), 'not root')
     def test_unreadable(self):
-        """What cannot be read may be a recording; and an output that cannot be written is named"""
+        """An unreadable file may be a recording. An output that cannot be written is named."""
         nobody = dict(user=65534, group=65534, extra_groups=[])
         program = shutil.copy(TOOL, self.directory / 'program')
         for path in self.directory.iterdir():
@@ -159,7 +159,7 @@ class TestOutputs(Base):
         self.refuses(['stamp', '--link', '-o', 'host.linked.dat', 'host.dat', 'g1.dat'], '--output and --link')
 
     def test_control(self):
-        """These may be replaced: earlier results by their own names, and files that are not recordings"""
+        """These are replaced: earlier results under their own names, and files that are not recordings"""
         for _ in range(2):
             self.ends(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
         (self.directory / 'notes').write_text('words\n')
@@ -170,7 +170,7 @@ class TestOutputs(Base):
         self.assertEqual((self.directory / 'new.dat').read_bytes(), synced.read_bytes())
 
     def test_other_verbs(self):
-        """They know it from the same place"""
+        """Other verbs use the same checks"""
         os.mkfifo(self.directory / 'fifo')
         for arguments in ['show', '--svg'], ['export', '--perfetto']:
             files = ['host.dat', 'g1.dat'] if arguments[0] == 'export' else ['host.dat']
@@ -180,7 +180,7 @@ class TestOutputs(Base):
             self.ends([*arguments, 'fifo', *files], FAILED, 'fifo: exists and is not a regular file')
 
     def test_no_permission(self):
-        """The output is named, by its own name"""
+        """The error has the name of the output, not that of a temporary file"""
         self.ends(['stamp', '-o', 'nowhere/out.dat', 'host.dat', 'g1.dat'], FAILED,
                   'nowhere/out.dat: cannot be written: No such file or directory')
         self.write('six', dict(version=6), changes=2)
@@ -201,7 +201,7 @@ class TestReplaced(Base):
         return (self.directory / 'out.dat').read_bytes()
 
     def test_copies(self):
-        """Of any guest, with any option, of version 6 too"""
+        """Copies of any guest, with any option, also of version 6"""
         self.write('six', changes=2, vms=2, options={'version': 6, 'page_size': 4096})
         shutil.copy(self.directory / 'six/g1.dat', self.directory / 'six.dat')
         results = {}
@@ -214,7 +214,7 @@ class TestReplaced(Base):
                 with self.subTest([one, other]):
                     self.stamp(*one)
                     self.stamp(*other)
-                    # trace-cmd converts by its own clock
+                    # trace-cmd's conversion depends on the time of day
                     if other != ('six.dat',):
                         self.assertEqual(self.out(), results[other])
                     self.ends(['check', 'host.dat', 'out.dat'], DONE, 'fits')
@@ -224,7 +224,7 @@ class TestReplaced(Base):
         shutil.copy(self.directory / 'out.dat', self.directory / 'copy.dat')
         self.ends(['stamp', '-o', 'next.dat', 'host.dat', 'copy.dat'], DONE)
         self.ends(['stamp', '-o', 'next.dat', 'host.dat', 'copy.dat'], DONE)
-        # As an input it is not replaced
+        # A copy is not replaced while it is an input
         self.refuses(['stamp', '-o', 'copy.dat', 'host.dat', 'copy.dat'], 'copy.dat: is the guest\'s recording')
 
     def test_failure_keeps_the_old_one(self):
@@ -237,7 +237,7 @@ class TestReplaced(Base):
         self.assertEqual(self.contents(), before)
 
     def test_what_lost_its_mark(self):
-        """The mark decides, wherever in the file it is, and a damaged file is none"""
+        """The mark decides, wherever it is in the file; a damaged file does not count as a copy"""
         self.stamp('g1.dat')
         copy = self.out()
         self.assertEqual(copy.count(b'tsc-offset copy 1\n\0'), 1)
@@ -248,7 +248,7 @@ class TestReplaced(Base):
         self.stamp('g1.dat')
 
     def test_readers(self):
-        """They show the recorder's version, as of the original"""
+        """Readers show the recorder's version, as for the original"""
         self.stamp('g1.dat')
         shown = [subprocess.run(['trace-cmd', 'dump', '--options', '-i', name], cwd=self.directory, text=True,
                                 capture_output=True, check=True).stdout for name in ('g1.dat', 'out.dat')]
@@ -272,7 +272,7 @@ class TestFirstValues(Base):
                 if os.readlink(link) == str(path):
                     return True
             except FileNotFoundError:
-                # Closed meanwhile
+                # The process has closed it meanwhile
                 pass
         return False
 
@@ -281,7 +281,7 @@ class TestFirstValues(Base):
         self.refuses(self.arguments, 'fifo: it is empty')
 
     def test_writer(self):
-        """What the shell makes of <(command) is such a pipe, in which the text comes late"""
+        """The shell turns <(command) into such a pipe, on which the text arrives late"""
         os.mkfifo(self.directory / 'fifo')
         reader = os.open(self.directory / 'fifo', os.O_RDONLY | os.O_NONBLOCK)
         with open(self.directory / 'fifo', 'w') as writer:
@@ -312,7 +312,7 @@ class TestFirstValues(Base):
 
 
 class TestLostReport(Base):
-    """A file that is written is not reported as failed when the report is lost"""
+    """If the output is written but the report cannot be, stamp does not report failure"""
     def setUp(self):
         super().setUp()
         self.write(changes=2)
@@ -355,11 +355,11 @@ class TestStrangers(Base):
         self.ends(['stamp', *others, '--vm', '2010,2011', 'host.dat', 'other/g1.dat'], INCOMPLETE,
                   'another recording\'s guest')
         self.assertNotIn('another', self.ends(['stamp', *mine, 'host.dat', 'g1.dat'], DONE).stderr)
-        # Where the host's file does not name the guest, the events decide
+        # If the host's file does not name the guest, the events decide
         for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
             done = self.ends(['stamp', *initial, 'unlinked/host.dat', guest], status)
             self.assertNotIn('another recording', done.stderr)
-        # A link that was made for it is as good as one of trace-cmd
+        # A link that stamp added counts like one of trace-cmd
         self.ends(['stamp', *others, '--link', 'host.dat', 'other/g1.dat'], INCOMPLETE)
         for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
             done = self.ends(['stamp', *initial, 'host.linked.dat', guest], status)
@@ -391,7 +391,7 @@ class TestStrangers(Base):
             for host, guest in ((0, 3), (5, 8)), ((5, 8), (0, 3)):
                 parameters = dict(changes=0, segments=8, host_segments=host, guest_segments=guest)
                 stats, now = trace_dat_writer.stats_option, Scenario(**parameters).events('g1')[-1].time
-                # The kernel always records when it counted
+                # The kernel always records the time of its counts
                 with mock.patch.object(trace_dat_writer, 'stats_option', lambda *arguments: stats(
                         *arguments).replace(b'now ts: 0', b'now ts: %d' % now)):
                     scenario = self.write(options=options, **parameters)
@@ -401,7 +401,7 @@ class TestStrangers(Base):
 
     @needs('trace-cmd')
     def test_other_times_control(self):
-        """Files may overlap at either end, also scaled ones, with any pages"""
+        """Files can overlap at either end, also with a scaled TSC, and with any kind of pages"""
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
             for host, guest in ((0, 5), (4, 8)), ((4, 8), (0, 5)), ((0, 8), (3, 5)), ((3, 5), (0, 8)):
                 scenario = self.write(options=options, changes=0, segments=8, host_segments=host, guest_segments=guest)
@@ -410,7 +410,7 @@ class TestStrangers(Base):
         self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
 
     def test_only_changes(self):
-        """A host's file with nothing else does not show when it was recorded"""
+        """A host's file that has only changes does not show when it was recorded"""
         parameters = dict(changes=2, segments=12, host_segments=(0, 10), guest_segments=(11, 12))
         self.write(**parameters)
         self.ends(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
@@ -487,7 +487,7 @@ class TestWords(Base):
 
 class TestNames(Base):
     """Control characters are never shown, whatever the source of a name"""
-    # Sets a title; would set colours; not UTF-8; begins another line
+    # Sets a title; would set colours; not UTF-8; begins a new line
     EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
 
     def setUp(self):
@@ -526,7 +526,7 @@ class TestNames(Base):
         self.shows(INCOMPLETE, 'check', *vm, host, other)
         self.shows(DONE, 'export', *vm, '--perfetto', self.evil('pf'), host, guest)
         for arguments in [], ['--json']:
-            # In doubt: this host recorded no sched_waking
+            # Status 3: this host recorded no sched_waking
             self.shows(INCOMPLETE, 'explain', *vm, '--worst', '3', *arguments, host, guest)
         for arguments in ['show', self.evil('no')], ['check', host, self.evil('no')], ['stamp', host, host], \
                 ['show', '--vm', self.EVIL, host], ['stamp', '-i', guest, host]:
@@ -542,7 +542,7 @@ class TestNames(Base):
 
 @needs('trace-cmd')
 class TestConverting(Base):
-    """A file of version 6, by which trace-cmd, and what of its words one sees"""
+    """Conversion of a file of version 6: which trace-cmd is used, and which of its messages are shown"""
     def setUp(self):
         super().setUp()
         self.write(options=dict(version=6), changes=2)
@@ -586,7 +586,7 @@ class TestConverting(Base):
     def test_interrupted(self):
         """A command that a signal ends while trace-cmd works leaves no copy, although trace-cmd continues"""
         program = self.directory / 'program'
-        # setpriv: no signal ends it
+        # setpriv: trace-cmd gets no signal when its parent ends
         program.write_text('#!/bin/sh\necho > begun\nwhile [ ! -e go ]; do sleep 0.05; done\n'
                            'trace-cmd "$@" 2> errors\necho $? > status\nmv status done\n')
         program.chmod(0o755)

@@ -26,7 +26,7 @@ def outcomes(command):
 
 
 def loaded(command, plugin):
-    """The control: is it really in the process, with its constructors run?"""
+    """The control: whether the plugin is in the process and its constructors ran"""
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(command, env=environment(LD_PRELOAD=plugin, LD_DEBUG='files',
                                                 LD_DEBUG_OUTPUT=os.path.join(directory, 'debug')),
@@ -81,7 +81,7 @@ class TestSymbols(Case):
         self.assertLessEqual(exported, loaders)
 
     def test_preloaded_is_not_a_plugin(self):
-        """Of a reader: that takes another directory or option"""
+        """Preloading does not register the plugin with a reader, which needs a directory or an option"""
         if not shutil.which('trace-cmd'):
             self.skipTest('no trace-cmd')
         shown, _ = run(['trace-cmd', 'report', '-i', HOST], environment(LD_PRELOAD=PLUGIN))

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """record with guests.
 
-trace-cmd is a script here, which creates recordings with known truth; ../lab uses the real one.
+A script replaces trace-cmd and creates recordings with known truth; ../lab uses the real one.
 """
 import fcntl
 import os
@@ -24,7 +24,7 @@ from record_case import ALL_FIT, DEADLINE, OF_THE_MACHINE, REMOVED, SCRIPT, TAKE
 from scenario import Scenario
 
 PREFIX = f'{TRACING}/instances/tsc_offset.record-'
-# As a shell does it: the command is a job in the terminal's foreground, and SIGUSR1 is its "fg"
+# Like a shell: the command is a job in the foreground of the terminal, and SIGUSR1 is its "fg" command
 SHELL = '''
 import os, signal, subprocess, sys
 
@@ -52,12 +52,12 @@ class TestRecord(RecordCase):
         line, = self.said(done)
         self.assertRegex(line, r'^trace-g1.dat: VM 2010, 2 vCPUs, 4 changes; ' + ALL_FIT)
         self.fits()
-        # The control: with trace-cmd's own samples it does not
+        # The control: with trace-cmd's own samples events do not fit
         shutil.copy(self.path('made', 'g1.dat'), self.path('out', 'stock.dat'))
         self.fits('stock.dat', expected=False)
 
     def test_messages_of_a_run(self):
-        """One of the machine at most, and one for each guest"""
+        """At most one message about the machine, and one for each guest"""
         self.make(vms=3, changes=2)
         lines = self.record('-A', 'g1', '-A', 'g2').stderr.splitlines()
         of_the_machine = [line for line in lines if OF_THE_MACHINE[0] in line]
@@ -74,7 +74,7 @@ class TestRecord(RecordCase):
             self.fits(name, 'h[1].dat')
 
     def test_version_6(self):
-        """The guest's file becomes one of version 7, as it has to"""
+        """The guest's file is converted to version 7, which is necessary"""
         self.make(write={'version': 6}, changes=2)
         shutil.copy(self.script, self.path('convert'))
         with open(self.script, 'w', encoding='utf-8') as file:
@@ -85,7 +85,8 @@ class TestRecord(RecordCase):
         self.assertEqual(sorted(os.listdir(self.path('out'))), ['trace-g1.dat', 'trace.dat'])
 
     def test_rewrite(self):
-        """Also where a TSC jumped backward, which the control shows; a file of version 6 stays one"""
+        """--rewrite works even if a TSC jumps backward, which the control
+        shows. A file of version 6 keeps its version."""
         for version in 6, 7:
             self.make(write={'version': version}, changes=4, direction='backward')
             lines = self.said(self.record('--rewrite', '-A', 'g1'))
@@ -98,13 +99,13 @@ class TestRecord(RecordCase):
         self.fits(expected=False)
 
     def test_rewrite_of_the_traced_command(self):
-        """Only the first argument is ours"""
+        """Only an argument before the traced command is ours"""
         self.make(changes=2)
         line, = self.said(self.record('-A', 'g1', '--', '--rewrite'))
         self.assertIn('sampled events', line)
 
     def test_doubts(self):
-        """Events that no history corrects: doubts are reported, and are not an error"""
+        """Events that no history corrects: doubts are reported, but are not an error"""
         self.make(changes=1)
         other = self.path('other')
         os.mkdir(other)
@@ -119,7 +120,7 @@ class TestRecord(RecordCase):
         self.assertTrue(all(line.startswith('trace-g1.dat: ') for line in lines), lines)
 
     def test_other_recording(self):
-        """One that is made meanwhile, as trace-other.dat with trace-other-g1.dat, is not of this one"""
+        """Another recording that is made at the same time, trace-other.dat with trace-other-g1.dat, is not touched"""
         self.make(seed=7)
         os.rename(self.path('made'), self.path('other'))
         self.make()
@@ -155,7 +156,7 @@ class TestRecord(RecordCase):
                 self.assertRegex(file.read(), f'^{wanted}$', given)
 
     def test_host_that_slept(self):
-        """Some of its times come twice: where a guest's events are among them is unknown"""
+        """The host had some times twice: where a guest's events are among them is unknown"""
         self.make(changes=2, segments=12, suspend=(6, 1_000_000))
         lines = self.said(self.record('-A', 'g1'))
         self.assertTrue(any("the host's own TSC went back" in line for line in lines), lines)
@@ -170,7 +171,7 @@ class TestRecord(RecordCase):
         self.unchanged()
 
     def test_clock_of_the_file_system(self):
-        """As that of a server, or one that was set meanwhile"""
+        """The file system's clock differs, as on a server, or was set meanwhile"""
         self.make(changes=2)
         line, = self.said(self.record('-A', 'g1', LEFT='touch -d "1 hour ago" trace.dat trace-g1.dat'))
         self.assertRegex(line, ALL_FIT)
@@ -202,7 +203,7 @@ class TestRecord(RecordCase):
 
 
 class TestLink(RecordCase):
-    """Guests of which trace-cmd did not find the process: the host's file names them with no vCPU"""
+    """Guests whose process trace-cmd did not find: the host's file names them without vCPUs"""
     def make_unknown(self, unknown=('g1', 'g2'), **write):
         scenario = Scenario(vms=2, changes=2, linked=False)
         scenario.more_options['host'] += [
@@ -214,7 +215,7 @@ class TestLink(RecordCase):
         return scenario
 
     def guests(self):
-        """Those of the host's file, as trace-cmd reads it: name, and the thread of each CPU"""
+        """The guests in the host's file as trace-cmd reads it: name, and the thread of each CPU"""
         dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.path('out', 'trace.dat')],
                               capture_output=True, text=True, check=True).stdout
         return [(name, [int(tid) for tid in re.findall(r'^  \d+ (\d+)', cpus, re.M)])
@@ -226,7 +227,7 @@ class TestLink(RecordCase):
 
     def test_linked(self):
         scenario = self.make_unknown()
-        # The control: report cannot read it as it is
+        # The control: report cannot read the original file
         for name, made in ('trace', 'host'), ('trace-g1', 'g1'), ('trace-g2', 'g2'):
             shutil.copy(self.path('made', f'{made}.dat'), self.path('out', f'{name}.dat'))
         self.assertIn('Could not allocate vcpu maps', self.report().stderr)
@@ -239,7 +240,7 @@ class TestLink(RecordCase):
             self.fits(name)
 
     def test_one_is_known(self):
-        """What trace-cmd knew stays"""
+        """What trace-cmd recorded is kept"""
         scenario = self.make_unknown(unknown=['g2'])
         self.record('-A', 'g1', '-A', 'g2')
         self.assertEqual(sorted(self.guests()),
@@ -254,7 +255,7 @@ class TestLink(RecordCase):
                 self.assertEqual(made.read(), out.read())
 
     def test_that_cannot_be_written(self):
-        """The guests' files are still correct"""
+        """The host's file cannot be written: the guests' files are still correct"""
         self.make_unknown()
         lines = self.said(self.record('-A', 'g1', '-A', 'g2', LEFT='exec 9< trace.dat; flock 9; '
                                       'sleep 1000 9<&9 > /dev/null 2>&1 & echo $! > pid'))
@@ -266,7 +267,7 @@ class TestLink(RecordCase):
 
 
 class TestMachine(RecordCase):
-    """What record makes on the machine, and what it does without"""
+    """What record creates on the machine, and what it does if it cannot"""
     def test_nothing_can_be_recorded(self):
         self.make(changes=2)
         os.chmod(self.directory, 0o755)
@@ -286,13 +287,13 @@ class TestMachine(RecordCase):
             os.mkdir(f'{PREFIX}{child.pid}-0')
             done = self.record('-A', 'g1')
             self.assertFalse(os.path.exists(f'{PREFIX}{child.pid}-0'))
-            # Another record, of another test, may have been faster
+            # The record of another test may have been faster
             if REMOVED in done.stderr:
                 break
         self.assertEqual(done.stderr.count(REMOVED), 1)
 
     def test_none_is_left(self):
-        """Of a recorder that ends, fails or is killed"""
+        """No instance is left, whether trace-cmd ends, fails or is killed"""
         self.make(changes=1)
         for left in '', 'exit 3', 'kill -KILL $$', 'kill -TERM $$', 'rm trace.dat; exit 1':
             done = self.record('-A', 'g1', LEFT=f'ls -d {PREFIX}$PPID-* > instances; {left}')
@@ -304,7 +305,7 @@ class TestMachine(RecordCase):
 
 class TestEnd(RecordCase):
     def test_status(self):
-        """As trace-cmd ends record does; what is on the disk gets the history"""
+        """record ends with trace-cmd's status; the files on the disk get the history"""
         self.make(changes=1)
         for left, status in ('exit 5', 5), ('kill -KILL $$', -signal.SIGKILL), ('kill -TERM $$', -signal.SIGTERM):
             done = self.record(LEFT=left)
@@ -331,7 +332,7 @@ class TestEnd(RecordCase):
         self.unchanged()
 
     def start(self, left, **more):
-        """trace-cmd that is at work"""
+        """Start a record whose trace-cmd is running"""
         environment = {name: more.pop(name) for name in ['TAKE'] if name in more}
         command = subprocess.Popen([TOOL, 'record', '-A', 'g1'], cwd=self.path('out'), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True,
@@ -342,10 +343,10 @@ class TestEnd(RecordCase):
         return command
 
     def test_signals(self):
-        """One for this process alone goes to trace-cmd; what it writes then gets the history"""
+        """A signal to record alone is passed on to trace-cmd; the files that trace-cmd then writes get the history"""
         self.make(changes=1)
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1:
-            # A shell cannot trap what nohup has it ignore
+            # A shell cannot trap a signal that is ignored, as under nohup
             self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))
             command = self.start(f'trap "exit 0" {number.name[3:]}; touch ready; while :; do sleep 0.01; done')
             command.send_signal(number)
@@ -355,28 +356,29 @@ class TestEnd(RecordCase):
             os.unlink(self.path('out', 'ready'))
 
     def test_terminal(self):
-        """Its signals go to trace-cmd without our help, and once"""
+        """The terminal sends its signals to trace-cmd as well: record does not pass them on again"""
         self.make(changes=1)
         master, slave = os.openpty()
         self.addCleanup(os.close, master)
         command = self.start(f'exec {sys.executable} -c "$TAKE"', TAKE=TAKE, stdin=slave, start_new_session=True,
                              preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
         os.close(slave)
-        # Two that come together are one
+        # Two signals at the same time count as one, so send them one by one
         for number in range(10):
             os.write(master, b'\x03')
             end = time.monotonic() + DEADLINE
             while os.path.getsize(self.path('out', 'ints')) <= number:
                 self.assertLess(time.monotonic(), end, number)
                 time.sleep(0.01)
-        # One that comes after them is passed on after them
+        # A later signal is passed on after these
         command.send_signal(signal.SIGUSR1)
         _, stderr = command.communicate(timeout=DEADLINE)
         self.assertEqual(command.returncode, DONE, stderr)
         self.assertEqual(os.path.getsize(self.path('out', 'ints')), 10)
 
     def job(self, *command):
-        """How a shell sees it stopped by ^Z and continued: signal and exit status, and trace-cmd's state in between"""
+        """Stop a job by ^Z and continue it. Returns ((stop signal and exit
+        status, trace-cmd's state while stopped), stderr)."""
         master, slave = os.openpty()
         self.addCleanup(os.close, master)
         shell = subprocess.Popen([sys.executable, '-c', SHELL, *command, 'record', '-A', 'g1'], cwd=self.path('out'),
@@ -405,7 +407,7 @@ class TestEnd(RecordCase):
             return file.read().strip()
 
     def test_stopped_and_continued(self):
-        """As trace-cmd alone, which is the control; and the files get the history"""
+        """record behaves like trace-cmd alone, which is the control, and the files get the history"""
         self.make(changes=1)
         alone, _ = self.job(self.script)
         self.assertEqual(alone, (f'{int(signal.SIGTSTP)} 5\n', 'T'))
@@ -422,7 +424,7 @@ class TestEnd(RecordCase):
         self.assertIn('sampled events in guest mode', stderr)
 
     def test_killed(self):
-        """The recording goes on, and is trace-cmd's own"""
+        """If record is killed, trace-cmd continues, and its files stay as they are"""
         self.make(changes=1)
         command = self.start('touch ready; until [ -e go ]; do sleep 0.01; done; touch gone')
         command.kill()
@@ -433,7 +435,8 @@ class TestEnd(RecordCase):
         self.unchanged()
 
     def test_reader_of_messages_has_ended(self):
-        """As tee by the same ^C: each guest's file gets its history, and trace-cmd the signal as it was"""
+        """The reader of the messages has ended, as tee does on the same ^C: each guest's file gets its history, and
+        trace-cmd does not ignore SIGPIPE"""
         self.make(vms=2, changes=2)
         read, write = os.pipe()
         os.close(read)
@@ -447,7 +450,7 @@ class TestEnd(RecordCase):
             self.assertFalse(int(file.read().split()[1], 16) & 1 << signal.SIGPIPE - 1)
 
     def test_size_of_files_is_limited(self):
-        """Missing space is reported, and ends nothing"""
+        """A limit on the file size is reported, and does not end the process"""
         self.make(changes=2)
         size = os.path.getsize(self.path('made', 'g1.dat')) + 10
         self.assertLess(os.path.getsize(self.path('made', 'host.dat')), size)
@@ -460,7 +463,7 @@ class TestEnd(RecordCase):
         self.unchanged()
 
     def test_ignored_signals(self):
-        """Ignored ones stay so for trace-cmd, and do not hide how it ends"""
+        """Ignored signals stay ignored for trace-cmd, and do not hide how it ends"""
         self.make(changes=1)
 
         def ignore():

@@ -40,7 +40,7 @@ class TestReport(Case):
             self.assertEqual(errors, self.stock_errors)
 
     def test_wrong_frequency(self):
-        """It is reported once, and ignored"""
+        """An invalid frequency is reported once and ignored"""
         shown, errors = report('-O', f'{OPTION}fast', plugin_dir=self.plugins)
         check_lines(self.stock, shown)
         added = errors.replace(self.stock_errors, '')
@@ -48,18 +48,18 @@ class TestReport(Case):
         self.assertIn('fast', added)
 
     def test_alone(self):
-        """Without the system's plugins"""
+        """Our plugin without the system's plugins"""
         check_lines(report('-L')[0], report('-L', plugin_dir=self.plugins)[0])
 
     def test_bypassed(self):
-        """Where all handlers are bypassed nothing of ours is seen"""
+        """With options that bypass all handlers, our text does not appear"""
         for bypass in '-N', '-R':
             bypassed, _ = report(bypass, plugin_dir=self.plugins)
             self.assertEqual(bypassed, report(bypass)[0])
             self.assertNotIn('delta=', ''.join(filter(is_ours, bypassed.splitlines())))
 
     def test_beside_plugin_kvm(self):
-        """In one directory, without the system's"""
+        """In one directory with plugin_kvm.so, without the system's other plugins"""
         plugin_kvm = os.path.join(configured('plugin_dir'), 'plugin_kvm.so')
         if not os.path.exists(plugin_kvm):
             self.skipTest('plugin_kvm.so is not installed')

@@ -18,7 +18,7 @@ import trace_dat_writer as dat
 INSTANCES = {f'i{number}': names for number, names in enumerate((
     ['sys_enter'], ['sys_exit'], ['sys_enter', 'sys_exit'], ['print'], ['bprint', 'print'], ['sched_switch'], []))}
 
-# Scenario, and how it is written
+# (parameters of the scenario, options of the writer)
 EXACT = {
     'version 6': ({}, dict(version=6)),
     'version 7': ({}, {}),
@@ -65,7 +65,7 @@ class RewriteCase(ScenarioCase):
         return self.stamp(name, '--rewrite', *arguments)
 
     def compare(self, scenario, vm, written):
-        """Where each event is shown and where it was: {(buffer, CPU): [(shown, wanted)]}"""
+        """Shown and true time of each event: {(buffer, CPU): [(shown, wanted)]}"""
         wanted = {key: [event.host_tsc for event in events]
                   for key, events in truth_of(scenario, vm, **written).items()}
         found = report_of(self.path(f'{vm.name}.synced.dat'), scenario.instances['guest'])
@@ -74,8 +74,8 @@ class RewriteCase(ScenarioCase):
         return {key: list(zip(found[key], wanted[key])) for key in wanted}
 
     def differ(self, vm, pairs):
-        """Those that are shown at another time than theirs"""
-        # Several host times have the same time of a slow guest
+        """The pairs whose shown time is wrong"""
+        # Several host times have the same guest time if the guest's TSC is slower
         rounding = 2 if vm.ratio and vm.ratio < 1 << vm.frac_bits else 0
         return [(shown, wanted) for shown, wanted in pairs if abs(shown - wanted) > rounding]
 
@@ -94,7 +94,7 @@ class TestExact(RewriteCase):
 @each(JUMPS)
 class TestJumps(RewriteCase):
     def one(self, parameters, written):
-        """After a jump within a page each event is as near to its time as stamp says; all others are exact"""
+        """Each event after a jump within a page is within stamp's bounds; all others are exact"""
         some = 0
         for seed in range(1, 6):
             scenario = self.make(written, **parameters, seed=seed)
@@ -121,7 +121,7 @@ class TestJumps(RewriteCase):
 
 class TestRewrite(RewriteCase):
     def test_control(self):
-        """The same file with TIME_SHIFT has wrong times, and stamp says that --rewrite is better"""
+        """The same file with TIME_SHIFT has wrong times, and stamp suggests --rewrite"""
         scenario = self.make(direction='both', changes=6)
         done = self.stamp()
         self.assertEqual(done.returncode, INCOMPLETE)
@@ -130,7 +130,7 @@ class TestRewrite(RewriteCase):
         self.assertGreater(wrong, total // 10)
 
     def test_nothing_is_left_to_readers(self):
-        """No option corrects the times, and the mark is in the place of the recorder's version"""
+        """No option corrects the times, and the mark follows the recorder's version"""
         self.make()
         self.assertEqual(self.rewrite().returncode, DONE)
         with open(self.path('g1.synced.dat'), 'rb') as file:
@@ -144,7 +144,7 @@ class TestRewrite(RewriteCase):
             self.assertEqual((done.returncode, done.stderr), (0, ''), arguments)
 
     def test_raw_times(self):
-        """A reader that knows no TIME_SHIFT shows the same"""
+        """A reader that does not support TIME_SHIFT shows the same times"""
         self.make(direction='both', changes=6)
         self.rewrite()
         times = [[event.time for event in trace_dat.report('-i', self.path('g1.synced.dat'), *raw)]
@@ -153,7 +153,7 @@ class TestRewrite(RewriteCase):
         self.assertEqual(*times)
 
     def test_permissions(self):
-        """Those of the file that it is a copy of, also if another one is replaced"""
+        """The copy has the permissions of the original, also if it replaces another file"""
         self.make()
         for mode in 0o600, 0o640, 0o444:
             os.chmod(self.path('g1.dat'), mode)
@@ -161,7 +161,7 @@ class TestRewrite(RewriteCase):
             self.assertEqual(os.stat(self.path('g1.synced.dat')).st_mode & 0o777, mode)
 
     def test_host_that_readers_correct(self):
-        """A host that is itself a guest: what readers make of its times is in the guest's pages"""
+        """A host that is itself a guest: its own TIME_SHIFT is included in the times of the guest's pages"""
         begin, rise = 40_000_000_000, 1_000_000
         samples = [(begin, 1000), (2 * begin, 1000 + begin // rise)]
         scenario = self.make(host_options=[(dat.TIME_SHIFT, dat.time_shift_option(5, 1, [samples] * 2))])
@@ -172,13 +172,14 @@ class TestRewrite(RewriteCase):
                 self.assertAlmostEqual(shown, wanted + 1000 + (wanted - begin) // rise, delta=1, msg=key)
 
     def test_made_later(self):
-        """Before the host made a vCPU there was no time for its events, not one without an offset"""
+        """Before the host made a vCPU its events had no possible time; they are
+        not treated as events with an unknown offset"""
         self.make(segments=4, stays=3, guest_events=2, changes=1, seed=21009, idle=5, direction='forward',
                   jump=(10000, 200000), guest_segments=(2, 3), previous_zero=True, linked=False)
         self.says(self.rewrite(), INCOMPLETE, '7 events have times that the TSC of their vCPU never had')
 
     def test_ratio_of_an_instance(self):
-        """That an instance's events would fit another ratio does not make its TSC another one"""
+        """If an instance's events also fit another ratio, this does not change the ratio of its TSC"""
         instances = {f'i{number}': [name] for number, name in enumerate(
             ('sys_enter', 'sys_exit', 'print', 'bprint', 'sched_switch'))}
         scenario = self.make(dict(page_size=65536), vcpus=4, segments=24, stays=3, guest_events=8, changes=16, seed=5079,
@@ -209,7 +210,7 @@ class TestRewrite(RewriteCase):
         self.assertIn('for another recording of the host', done.stderr)
 
     def test_check(self):
-        """check says what stamp said: how far the events after each jump may be wrong"""
+        """check reports the same bounds as stamp for the events after each jump"""
         self.make(direction='both', changes=6)
         said = self.rewrite().stderr
         done = self.run_tool('check', '--json', 'host.dat', 'g1.synced.dat')
@@ -223,7 +224,7 @@ class TestRewrite(RewriteCase):
         self.assertEqual([tuple(place[name] for name in names) for place in guest['inexact']], jumps)
 
     def test_check_not_rewritten(self):
-        """check names the events that no TIME_SHIFT puts right, and the same jumps"""
+        """check reports the events that no TIME_SHIFT can correct, and the same jumps"""
         scenario = self.make(direction='both', changes=6)
         jumps = len(JUMP.findall(self.rewrite('g1', '-o', self.path('right.dat')).stderr))
         self.stamp()
@@ -234,12 +235,12 @@ class TestRewrite(RewriteCase):
         guest, = json.loads(done.stdout)['guests']
         self.assertEqual(len(guest['inexact']), jumps)
         misplaced = int(re.search(r'readers show (\d+) of its events at times that differ', done.stderr)[1])
-        # After a jump within a page the right time is not known to the cycle
+        # Right times after a jump within a page are not known to the cycle
         inexact = sum(place['events'] for place in guest['inexact'])
         self.assertTrue(wrong - inexact <= misplaced <= wrong + inexact, (wrong, misplaced, inexact))
 
     def test_false_claim(self):
-        """A guest can say of its own file that it has the host's times"""
+        """A guest can claim that its file has host times"""
         scenario = self.make()
         claim = f'times of {scenario.host_trace_id:016x} by tsc-offset\0'.encode()
         scenario.more_options['guest'].append((dat.VERSION, claim))
@@ -249,7 +250,7 @@ class TestRewrite(RewriteCase):
         self.assertIn('are they right?', done.stderr)
 
     def test_check_fails(self):
-        """Control: the times of a page are moved"""
+        """Control: the times of one page are wrong"""
         self.make()
         self.rewrite()
         with open(self.path('g1.synced.dat'), 'rb+') as file:
@@ -275,7 +276,7 @@ class TestRewrite(RewriteCase):
             self.assertIn('cannot be used with', done.stderr)
 
     def test_options_of_the_host(self):
-        """Where readers shift the host's times, they shift the guest's as much"""
+        """If readers shift the host's times, they shift the guest's times equally"""
         self.make(host_options=[(7, b'5000000\0')])
         self.assertEqual(self.rewrite().returncode, DONE)
         done = self.run_tool('check', 'host.dat', 'g1.synced.dat')

@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """A file is rewritten while the operations around it fail.
 
-Each allocation and each call that changes files fails in turn, or the program is killed there. The copy has its name
-only when it is complete, otherwise the earlier file has it; the original is unchanged.
+Each allocation and each call that changes files fails in turn, or the program is killed there. The copy gets its name
+only when it is complete; until then the earlier file keeps it. The original is unchanged.
 """
 import os
 import signal

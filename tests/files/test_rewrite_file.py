@@ -31,7 +31,7 @@ LINE = re.compile(r'(?:\s*(\w*):)?.*?-(\d+)\s+\[(\d+)\].*?(\d+): print: .*?(even
 
 
 class Recording:
-    """A made-up file: what is in it"""
+    """A generated file and its contents"""
     def __init__(self, seed, page_size=4096, long_size=8, instances=0, cpus=2, events=150, absolute=False):
         self.random = random.Random(seed)
         self.page_size, self.long_size, self.events, self.absolute = page_size, long_size, events, absolute
@@ -62,7 +62,7 @@ class Recording:
                 writer.discard()
             time += self.step()
             text = f'event {event} of {name}/{cpu}'
-            # Sizes of both forms, and some that fill a page of 4 KiB soon
+            # Sizes in the header and in a separate word; some events fill a page of 4 KiB quickly
             record = PRINT.record(100 + cpu, buf=(text + '\n').encode() + bytes(self.random.choice([1, 5, 90, 700])))
             read = writer.add(time, record, absolute=self.absolute and not self.random.randrange(4))
             if len(writer.finished) != page:
@@ -82,7 +82,7 @@ class Recording:
 
 
 def shown(path):
-    """{(buffer, CPU, text): time} of all events as trace-cmd report shows them without the file's options, and stderr"""
+    """({(buffer, CPU, text): time} of all events, stderr) of trace-cmd report without the file's options"""
     done = subprocess.run(['trace-cmd', 'report', '-N', '--raw-ts', '-t', '-i', path], capture_output=True, text=True,
                           errors='replace', check=True)
     found = [LINE.match(line) for line in done.stdout.splitlines() if ': print: ' in line]
@@ -106,7 +106,8 @@ class Base(Case):
         return int(done.stdout.split()[1])
 
 
-# Times that stay, are scaled as a guest's are, move back to near 0, are 2^20 apart: each event needs a time extend then
+# (numerator, denominator, offset): unchanged, scaled like a guest's, close together near 0, 2^20 apart so that each
+# event needs a time extend
 TIMES = {'same': (1, 1, 0), 'ratio 1.25': (5, 4, 12345), 'ratio 0.8': (4, 5, -(1 << 39)),
          'ratio 1.0001': (10001, 10000, 7), 'near': (1, 1 << 16, 0), 'far': (1 << 17, 1, 1)}
 KINDS = [(6, 'none'), (7, 'none'), (7, 'zstd')]
@@ -133,7 +134,7 @@ class TestTimes(Base):
 
 @each({f'version {version} {compression}': (version, compression) for version, compression in KINDS})
 class TestSteps(Base):
-    """Times that go back within a page, and those that go on far after it"""
+    """Times that go back within a page, or far forward"""
     def one(self, version, compression):
         recording = Recording(5)
         source, target = self.path('guest.dat'), self.path('copy.dat')
@@ -148,7 +149,7 @@ class TestSteps(Base):
 @each({f'version {version} {compression}': (version, compression) for version, compression in KINDS})
 class TestOptions(Base):
     def options(self, path):
-        """What dump says of them, without offsets and sizes of data"""
+        """The output of dump about options, without offsets and sizes of data"""
         text, errors = dump(path, '--options')
         self.assertEqual(errors, '')
         return [re.sub(r'@ \d+|, \d+ bytes\]|^\d+ \[offset\]|^\d+$|^ +\d+ \d+\t.*|file .*:', '', line)
@@ -167,7 +168,7 @@ class TestOptions(Base):
                              re.sub(r'\d+ bytes flyrecord|@ \d+|file .*:', '', dump(source, what)[0]))
 
     def marked(self, version, compression):
-        """The mark is in all that trace-cmd makes of the file"""
+        """The mark remains in files that trace-cmd makes of the copy"""
         source, target = self.path('guest.dat'), self.path('copy.dat')
         Recording(3).write(source, version=version, compression=compression)
         self.rewrite(source, target, mark=HOST_ID)
@@ -193,7 +194,7 @@ for kind in KINDS:
 
 
 class TestZlib(Base):
-    """Not each trace-cmd can read it: the pages have to be those of a file without compression"""
+    """Not every trace-cmd can read zlib, so compare the pages with those of an uncompressed file"""
     def pages(self, path, compressed):
         data = Path(path).read_bytes()
         found = []
@@ -230,7 +231,7 @@ class TestZlib(Base):
 
 
 class TestRecordings(Base):
-    """Real recordings whose times stay look the same: byte for byte what trace-cmd report prints"""
+    """Real recordings with unchanged times: trace-cmd report prints the same bytes"""
     def report(self, path):
         done = subprocess.run(['trace-cmd', 'report', '-N', '-i', 'name.dat'], cwd=os.path.dirname(path),
                               capture_output=True, check=False, timeout=120)
@@ -259,7 +260,7 @@ class TestRecordings(Base):
 
 
 class TestLosses(Base):
-    """What was lost is where it was; pages without an event are left out, but not what was lost before them"""
+    """Losses stay at their places. Pages without an event are dropped, but not the losses before them."""
     def test_marks(self):
         def page(time, lost, number, text):
             writer = dat.PageWriter()
@@ -291,7 +292,7 @@ class TestLosses(Base):
 
 class TestHoles(Base):
     def test_terabyte(self):
-        """Pages in a hole have no event, and take neither time nor room"""
+        """Pages in a hole have no events, and take neither time nor space"""
         for version in 6, 7:
             source, target = self.path('guest.dat'), self.path('copy.dat')
             writer = dat.PageWriter()
@@ -307,7 +308,7 @@ class TestHoles(Base):
 
 
 class TestRefused(Base):
-    """Files with parts that cannot be moved: said, and nothing is written"""
+    """Files with parts that cannot be moved are refused with a reason, and nothing is written"""
     def refused(self, data, *words):
         source, target = Path(self.path('guest.dat')), Path(self.path('copy.dat'))
         source.write_bytes(data)
@@ -333,7 +334,7 @@ class TestRefused(Base):
         self.refused(data, 'section 19 is not at a section boundary')
 
     def test_event(self):
-        """Of a damaged page: what follows is not known"""
+        """A damaged page: what follows is unknown"""
         data = self.made()
         at = data.rindex(b'event 4 of') - 16 - 8
         data[at:at + 8] = b'\x1c\xff\xff\xff\xff\xff\xff\xff'
@@ -357,7 +358,7 @@ class TestRefused(Base):
 
 class TestMemory(Base):
     def test_same(self):
-        """Ten times the events take no more memory"""
+        """Ten times as many events need no more memory"""
         writer, any_bytes = dat.PageWriter(), random.Random(1)
         while len(writer.finished) < 10:
             writer.add(1000 + len(writer.finished), PRINT.record(1, buf=any_bytes.randbytes(40)))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The files of scenario.py: the real trace-cmd report shows the contents of the scenario, and our readers find the same
+"""The files of scenario.py: the real trace-cmd report shows the contents of the scenario, and our code reads the same
 as libtracecmd.
 """
 import re
@@ -58,7 +58,7 @@ def read(path, *arguments):
 
 
 def dropped(path):
-    """The numbers of events that report says are missing; -1 where it does not know"""
+    """The numbers of lost events in report; -1 if unknown"""
     out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     return [int(number or -1) for number in re.findall(r'\[(\d*) ?EVENTS DROPPED\]', out)]
@@ -74,7 +74,7 @@ def ours(directory, scenario, *arguments):
 
 
 def outside(scenario):
-    """Guests' events have to lie between an entry and an exit of their vCPU"""
+    """The guests' events that are not between an entry and an exit of their vCPU"""
     host = scenario.events('host')
     steps = {'kvm_entry': 1, 'kvm_exit': -1}
     for vm in scenario.vms:
@@ -117,7 +117,7 @@ class TestFiles(Case):
             self.assertIsNone(outside(scenario))
 
     def same(self, found, wanted, name):
-        """Long lists, of which only the first difference matters"""
+        """Compare long lists; only the first difference matters"""
         for pair in zip(found, wanted):
             self.assertEqual(*pair, name)
         self.assertEqual(len(found), len(wanted), name)
@@ -135,7 +135,7 @@ class TestFiles(Case):
 
 class TestMore(Case):
     def test_zlib(self):
-        """Debian builds trace-cmd and its library without zlib: the same events as in a file without it"""
+        """Debian builds trace-cmd and its library without zlib: compare with the events of an uncompressed file"""
         scenario = Scenario(vms=2, segments=20, host_instances={'tsc_offset': ['kvm_write_tsc_offset']})
         found = []
         for compression in 'none', 'zlib':

@@ -25,7 +25,7 @@ TSC2NSEC = 1717986918, 32, 0
 UNITS = 'ns', 'us', 'ms', 's'
 HEADER = '#vm\tvcpu\tthread\thost_tsc\tseconds\tprevious\tnext\tdelta\tratio\tfrac_bits'
 
-# As tests/data/README.md and trace-cmd report say
+# The changes as in tests/data/README.md and trace-cmd report
 MOVED = {0: (110, 30758974169, -8824146511, -8773312585), 1: (112, 30812819857, -8824146511, -8772504583)}
 
 
@@ -40,7 +40,7 @@ def signed(value):
 
 
 def backward(bits, change):
-    """The guest times that are passed twice, or None"""
+    """The range of guest times that occur twice, or None"""
     def guest(offset, ratio):
         host = change['host_tsc']
         return (host * ratio >> bits if ratio else host) + offset & (1 << 64) - 1
@@ -55,7 +55,7 @@ def expected_vcpu(guest, vcpu, previous_zero, patched):
     changes = []
     for i, change in enumerate(recorded):
         told = dict(change, previous=0) if previous_zero else change
-        # The offset before is that which the change before left, even if the event has another one
+        # The previous offset is the one that the previous change set, even if the event reports another one
         before = recorded[i - 1] if i else {'offset': change['previous'], 'ratio': change['previous_ratio']}
         change = dict(change, previous=before['offset'], previous_ratio=before['ratio'])
         changes.append({
@@ -83,7 +83,7 @@ def expected_boots(guest, previous_zero):
 
 
 def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False, linked=True):
-    """What the truth of a scenario says, in the shape of --json"""
+    """The truth of a scenario in the form of --json"""
     named = linked and (patched or evidence == 'guest option')
     def name(guest):
         if not patched:
@@ -102,7 +102,7 @@ def expected_vms(truth, evidence='guest option', previous_zero=False, patched=Fa
 
 
 def in_time(cycles, khz):
-    """As the table has it: three digits before the point at most"""
+    """As in the table: at most three digits before the point"""
     for number, unit in enumerate(UNITS):
         thousandths = (2 * abs(cycles) * 10 ** 9 + khz * 1000 ** number) // (2 * khz * 1000 ** number)
         if thousandths < 10 ** 6 or unit == UNITS[-1]:
@@ -121,7 +121,7 @@ class Base(Case):
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(done.stdout.count(b'\n'), 1)
         found = json.loads(done.stdout)
-        # Both have the same lines; a doubt is one for the exit status as well
+        # Findings and stderr have the same lines, and a doubt means exit status 3
         self.assertEqual([f"tsc-offset: {finding['text']}" for finding in found['findings']],
                          done.stderr.decode(errors='replace').splitlines())
         if any(finding['doubt'] for finding in found['findings']):
@@ -129,7 +129,7 @@ class Base(Case):
         return found
 
     def said(self, done, status, *parts):
-        """This exit status; each line of stderr is ours, and these are in it"""
+        """Check the exit status, that each line of stderr is ours, and that stderr has these parts"""
         text = done.stderr.decode(errors='replace')
         self.assertEqual(done.returncode, status, text)
         for line in text.splitlines():
@@ -232,10 +232,10 @@ class TestRecordings(Base):
 
 
 class TestScenarios(Base):
-    """Files of which all is known"""
+    """Generated files with known truth"""
     def check(self, parameters=None, status=DONE, more=None, **options):
         truth = self.make(parameters, **options)
-        # The first event of any CPU is where time begins
+        # Time begins at the first event of any CPU
         made = scenario.Scenario(**(parameters or {}))
         instance = 'tsc_offset' if 'tsc_offset' in made.instances['host'] else ''
         self.first = min(event.time for event in made.events('host') if event.buffer == instance)
@@ -262,7 +262,7 @@ class TestScenarios(Base):
         found = self.check({'changes': 3}, tsc2nsec=TSC2NSEC)
         self.assertEqual(found['tsc_hz'], 2500000001)
         self.assertIn(b'2500.000 MHz', show(self.path('host.dat')).stdout)
-        # What no TSC has is not believed
+        # Frequencies that no TSC has are ignored
         self.make(tsc2nsec=(1, 0, 0))
         self.assertEqual(self.json(self.path('host.dat'))['tsc_hz'], 1000000000)
         for mult, shift in (0, 0), (1, 32), (1 << 31, 0), (1 << 31, 63), (5, 64), (5, 1 << 31):
@@ -294,31 +294,31 @@ class TestScenarios(Base):
         """The events distinguish VMs, and threads without events belong to their neighbours' VM"""
         self.check({'patched': True, 'vms': 2, 'changes': 3, 'linked': False},
                    more={'evidence': 'event', 'patched': True, 'linked': False})
-        # Changes 0 and 1 of vCPU 0 of the first VM and of the last of the second
+        # Lose the only change of vCPU 0 of the first VM and of the last vCPU of the second
         self.make({'patched': True, 'vms': 2, 'vcpus': 3, 'changes': 1, 'linked': False,
                     'lose_changes': [(0, 0, 0), (1, 2, 0)]})
         vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual([(vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
                          [('2000-12', [2010, 2011, 2012]), ('2100-13', [2110, 2111, 2112])])
-        # trace-cmd knew the guest, and events name the VM of one of its threads only
+        # trace-cmd recorded the guest, and events name the VM of only one of its threads
         self.make({'patched': True, 'vcpus': 2, 'changes': 1, 'lose_changes': [(0, 0, 0)]})
         vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual([(vm['name'], vm['guest'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
                          [('2000-12', 'g1', [2010, 2011])])
-        # A VM without any event before one with: its threads are not the other's
+        # A VM without events before one with events: its threads do not belong to the other
         self.make({'patched': True, 'vms': 2, 'changes': 1, 'linked': False,
                    'lose_changes': [(0, 0, 0), (0, 1, 0), (1, 0, 0)]})
         vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual(sorted((vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms),
                          [('2010', [2010, 2011]), ('2100-13', [2110, 2111])])
-        # One thread wrote for both: the VMs of the vCPUs' threads are unknown
+        # One thread wrote the offsets of both VMs: the VMs of the vCPUs' threads are unknown
         self.make({'patched': True, 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False})
         vms = self.json(self.path('host.dat'))['vms']
         self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
                          [('2000-12', 1), ('2000-13', 1), ('2010', 0), ('2110', 0)])
 
     def test_numbered_vms(self):
-        """Numbers tell VMs apart, also those of one thread; what else knows the number knows the name"""
+        """Numbers distinguish VMs, even those of one thread; sources that have the number also give the name"""
         self.check({'patched': 'id', 'vms': 2, 'changes': 3, 'linked': False},
                    more={'evidence': 'event', 'patched': 'id', 'linked': False})
         one_process = {'patched': 'id', 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False}
@@ -343,12 +343,12 @@ class TestScenarios(Base):
         self.assertEqual(sorted(vm['name'] for vm in vms if vm['kvm_id']),
                          [f'id{scenario.FIRST_ID + i}' for i in range(3)])
         self.assertFalse(any(change['lost_before'] for vm in vms for vcpu in vm['vcpus'] for change in vcpu['changes']))
-        # A kernel whose events have the name only does not tell the VMs apart
+        # Events with names only do not distinguish the VMs
         self.make({**lives, 'patched': True})
         self.assertEqual([vm['name'] for vm in self.json(self.path('host.dat'))['vms']], ['2000-12'])
 
     def test_protected(self):
-        """Files of hosts with real TDX or SEV-SNP guests cannot be had here, only such as they would write"""
+        """Hosts with real TDX or SEV-SNP guests are not available: these are files as they would write them"""
         found = self.check({'vms': 2, 'protected': [0], 'changes': 2},
                            more={'evidence': 'event', 'patched': True})
         self.assertEqual([[vcpu['tsc_protected'] for vcpu in vm['vcpus']] for vm in found['vms']],
@@ -356,7 +356,7 @@ class TestScenarios(Base):
         self.assertTrue(found['complete'])
         table = show(self.path('host.dat')).stdout.decode()
         self.assertEqual(table.count('no change; protected TSC; offset not known'), 2)
-        # The control: KVM's own reckoning is there, on kernels that do not say what it is
+        # The control: on kernels that do not report protection, KVM's own values are shown
         self.mutate(b'tsc_protected', b'tsc_unguarded')
         found = self.json(self.path('host.dat'))
         self.assertEqual({vcpu['tsc_protected'] for vm in found['vms'] for vcpu in vm['vcpus']}, {None})
@@ -371,18 +371,18 @@ class TestScenarios(Base):
         self.assertNotIn('incomplete', self.stderr)
 
     def test_booted(self):
-        """A vCPU that is made has no offset before, and does not jump backward"""
+        """A new vCPU has no previous offset and does not jump backward"""
         self.check({'boot': True, 'changes': 2})
         self.assertEqual(self.stderr, '')
 
     def test_reset(self):
-        """A TSC that is set back by a reset is not a doubt: the guest's recording ends there"""
+        """A reset that sets the TSC back is not a doubt: the guest's recording ends there"""
         self.make({'resets': (2,), 'segments': 6})
         self.assertEqual([boot['kind'] for boot in self.json(self.path('host.dat'))['vms'][0]['boots']], ['reset'])
         table = show(self.path('host.dat'))
         self.assertEqual((table.returncode, table.stderr), (DONE, b''))
         self.assertRegex(table.stdout, rb'  reset  backward\n')
-        # The control: one that is set back as far and is not near 0 then
+        # The control: a TSC that is set back as far, but not to about 0
         self.make({'changes': 2, 'direction': 'backward', 'jump': (1 << 29, 1 << 30)})
         self.said(show(self.path('host.dat')), INCOMPLETE, 'moved backward')
 
@@ -395,7 +395,7 @@ class TestScenarios(Base):
         self.assertNotIn(b'do not report', show(self.path('host.dat')).stdout)
 
     def test_unchanged(self):
-        """Writes of the offset that was there"""
+        """Writes of the current offset"""
         self.check({'unchanged': 2, 'changes': 1})
 
     def test_names(self):
@@ -423,7 +423,7 @@ original_guest_option = dat.guest_option
 
 class TestLosses(Base):
     def test_a_change_is_lost(self):
-        """Once with the buffer's word for it, once without: then the offsets do not fit together"""
+        """With and without a report of the buffer; without it the offsets do not fit together"""
         for silent in False, True:
             truth = self.make({'changes': 3, 'lose_changes': [(0, 1, 1)]})
             if silent:
@@ -450,7 +450,7 @@ class TestLosses(Base):
             self.said(show('--tsv', self.path('host.dat')), INCOMPLETE, 'history incomplete')
 
     def test_beside_another_change(self):
-        """A loss of one CPU around a change of the same vCPU on another: what comes after is in doubt, too"""
+        """A loss on one CPU around a change of the same vCPU on another CPU: later values are doubtful, too"""
         formats = scenario.kvm_formats(False)
         write = formats['kvm_write_tsc_offset']
         entry = formats['kvm_entry']
@@ -480,7 +480,7 @@ class TestLosses(Base):
         self.assertEqual(found['vms'][0]['vcpus'][0]['current']['offset'], 10)
 
     def test_only_the_kernel_counted(self):
-        """Losses after the last page, and events that found no room, are in the counts alone"""
+        """Losses after the last page, and events for which there was no space, are only in the counts"""
         for counts, begins in ({'overrun': 5}, False), ({'dropped': 3}, True), ({}, None):
             def stats(cpu, overrun=0, read=0):
                 return stats_text(cpu, read=read, now=1 << 50, **(counts if cpu == 1 else {}))
@@ -497,7 +497,7 @@ class TestLosses(Base):
                 self.assertEqual(vcpu['current'], None)
 
     def test_counts_that_pages_tell_as_well(self):
-        """Not counted twice: scenario.py has both"""
+        """Losses that are in both pages and counts are not counted twice; scenario.py writes both"""
         self.make({'changes': 3, 'lose_every': 3})
         ranges = self.json(self.path('host.dat'), status=INCOMPLETE)['lost']
         with mock.patch.object(dat, 'stats_option', stats_without_losses):
@@ -524,7 +524,7 @@ class TestLosses(Base):
             self.assertEqual(found['vms'][0]['vcpus'][0]['current'] is None, at_end)
 
     def test_the_host_began_late(self):
-        """No loss: what came before is not a part of the recording"""
+        """What came before the recording is not a loss"""
         self.make({'changes': 3, 'host_segments': (4, 8)})
         self.assertTrue(self.json(self.path('host.dat'))['complete'])
 
@@ -539,7 +539,7 @@ def stats_without_losses(cpu, overrun=0, read=0):
 
 
 class TestVms(Base):
-    """Which threads are one VM's, and which VM is asked for"""
+    """Which threads belong to a VM, and which VM is selected"""
     def threads(self, found):
         return [[thread['tid'] for thread in vm['threads']] for vm in found['vms']]
 
@@ -552,12 +552,12 @@ class TestVms(Base):
             self.assertEqual([vm['evidence'] for vm in found['vms']], ['threads'] * 2)
             self.assertEqual(self.threads(found), threads)
             self.assertEqual([vm['id'] for vm in found['vms']], [ids[0] for ids in threads])
-            # Running a vCPU counts more than writing its offset
+            # The thread that runs a vCPU counts, not the one that writes its offset
             self.assertEqual([vcpu['thread'] for vm in found['vms'] for vcpu in vm['vcpus']],
                              [2010, 2011, 2110, 2111])
             self.said(show(self.path('host.dat')), DONE, 'order only', f': VM {threads[0][0]} (threads {threads[0][0]} = vCPU ',
                       '2110 = vCPU 0, 2111 = vCPU 1)')
-        # One alone is not ambiguous, nor is what trace-cmd knew
+        # A single VM is not ambiguous, nor are guests that trace-cmd recorded
         self.make({'linked': False})
         self.assertEqual(show(self.path('host.dat')).stderr, b'')
         self.make({'vms': 2})
@@ -578,7 +578,7 @@ class TestVms(Base):
 
     def test_named_threads(self):
         self.make({'vms': 2, 'linked': False, 'changes': 2})
-        # The grouping by order is overruled
+        # --vm takes precedence over the grouping by order
         found = self.json('--vm', '2010,2111', self.path('host.dat'))
         self.assertEqual([(vm['id'], vm['evidence']) for vm in found['vms']], [(2010, 'user')])
         self.assertEqual(self.threads(found), [[2010, 2111]])
@@ -609,11 +609,11 @@ class TestClocks(Base):
                 self.said(done, FAILED, 'not x86-tsc', '-C x86-tsc')
                 self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
                 self.assertNotIn(b'\x1b', done.stderr)
-            # The user's word counts more
+            # The user's option takes precedence
             self.assertEqual(self.json('--any-clock', self.path('host.dat'))['vms'], expected)
 
     def test_the_buffer_with_the_tsc_counts(self):
-        """The same events in the top buffer by another clock, and some more, which is reported"""
+        """The top buffer has the same events with another clock; if it has more events, this is reported"""
         for more in 0, 2:
             self.two_clocks(more)
 
@@ -635,7 +635,7 @@ class TestClocks(Base):
         self.assertIn(b'instance mine', show(self.path('host.dat')).stdout)
 
     def test_an_instance_alone(self):
-        """trace-cmd names the top buffer's clock for it; TRACECLOCK knows better"""
+        """trace-cmd writes the top buffer's clock for an instance; TRACECLOCK is right"""
         self.make({'changes': 2, 'host_instances': {'mine': ['kvm_write_tsc_offset']}})
         self.mutate(b'mine\0x86-tsc\0', b'mine\0counter\0')
         self.json(self.path('host.dat'))
@@ -659,7 +659,7 @@ class TestNotRecorded(Base):
 
 class TestDamaged(Base):
     def quietly(self, path):
-        """With any contents: an exit status, a message of ours, and nothing on stdout after a failure"""
+        """With any contents: a valid exit status, only our messages, and nothing on stdout after a failure"""
         for option in [], ['--json'], ['--tsv']:
             done = show(*option, path)
             self.said(done, done.returncode)
@@ -722,7 +722,7 @@ class TestUsage(Base):
         options = set(re.findall(r'^ {2,6}(?:-\w, )?(--[a-z-]+)', show('-h').stdout.decode(), re.M))
         self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--svg', '--any-clock', '--estimate', '--max-error'})
         for option in options:
-            # The control: one that is not there is refused as such
+            # The control below: an option that does not exist is refused as such
             self.assertNotIn(b'unknown option', show(option).stderr)
         self.assertIn(b'unknown option', show('--nonsense').stderr)
 
@@ -768,7 +768,7 @@ class TestPicture(Base):
         return ''.join(element.itertext())
 
     def drawn_changes(self, path, *arguments, status=DONE):
-        """Each change is a step, in its panel, with its numbers"""
+        """Each change is a step in its panel, with its numbers"""
         told = self.json(path, *arguments, status=status)
         found = self.picture(path, *arguments, status=status)
         changes = [(vcpu, change) for vm in told['vms'] for vcpu in vm['vcpus'] for change in vcpu['changes']]
@@ -797,7 +797,7 @@ class TestPicture(Base):
         self.assertNotIn('unknown', found)
 
     def test_no_changes(self):
-        """There is nothing to draw, and no scale of nothing"""
+        """There is nothing to draw, and no scale either"""
         found = self.picture(os.path.join(DATA, 'agent-still', 'host.dat'))
         self.assertEqual([self.text(text) for text in found['unknown']], ['no changes: offset unknown'])
         self.assertNotIn('y', found)
@@ -837,7 +837,7 @@ class TestPicture(Base):
             self.drawn_changes(self.path('host.dat'), status=show(self.path('host.dat')).returncode)
 
     def test_names_are_text(self):
-        """File and guest have the names that others gave them"""
+        """Names of file and guest are arbitrary"""
         self.make({'changes': 3})
         self.mutate(b'g1\0', b'<&\0')
         names = ['<svg a="\'&">.dat', 'x\x1b[31m\ufffe.dat', b'\xff\x01.dat']

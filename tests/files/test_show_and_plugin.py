@@ -13,7 +13,7 @@ from case import DATA, PLUGIN, TOOL, Case, each, main
 from readers import environment, must_fail, only, run
 from scenario import Scenario
 
-# With the x86-tsc clock there is no space between the CPU and the time; newer versions put flags there
+# With the x86-tsc clock there is no space between the CPU and the time. Newer versions put flags there.
 LINE = re.compile(r'-(?P<tid>\d+)\s+\[\d+\](?:\s[^\d\s]\S{4,6}?(?=\s|\d))?\s*'
                   r'(?P<time>\d+): kvm_write_tsc_offset:\s*vcpu=(?P<vcpu>\d+) '
                   r'prev=(?P<prev>-?\d+) next=(?P<next>-?\d+) delta=(?P<delta>[-+]\d+)')
@@ -63,7 +63,7 @@ def shown_json(path):
 
 
 def shown_table(path):
-    """The table has the thread above instead of in each row"""
+    """The rows of the table; it has the thread above them instead of in each row"""
     rows, threads = [], {}
     for line in show(path).splitlines():
         if match := re.match(r'  vCPU (\d+) +thread (\d+):', line):

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """stamp on files that scenario.py generates.
 
-The real trace-cmd report must then show each of the guest's events at its host time.
+The real trace-cmd report must show each of the guest's events at its host time afterwards.
 """
 import json
 import os
@@ -78,7 +78,7 @@ RIGHT = {
     'three VMs that take turns': (dict(vms=3, host_cpus=2, segments=30, changes=4), {}, [], DONE, []),
 }
 
-# What is in doubt or cannot be done
+# Cases that are doubtful or impossible
 WRONG = {
     'a change of the scaling was lost':
         (dict(patched=True, ratio=1.25, rescale=[1.3], changes=1, jump=(1, 1), lose_changes=[(0, 0, 0), (0, 1, 0)]),
@@ -156,7 +156,7 @@ class Base(Case):
 
 
 class Result(Base):
-    """How stamp ends, and what it says"""
+    """The status and the messages of stamp"""
     right = False
 
     def one(self, parameters, options, arguments, status, words):
@@ -167,7 +167,7 @@ class Result(Base):
         self.assertTrue(before[0], 'control: the file was right before')
         done = self.stamp(arguments, vm.name)
         self.assertEqual(done.returncode, status, done.stderr)
-        # The line of the result and the status say the same
+        # The result line and the exit status agree
         if status != FAILED:
             self.assertEqual(done.stdout.endswith('; a part is in doubt\n'), status == INCOMPLETE, done.stdout)
         for word in words:
@@ -188,14 +188,14 @@ class TestRight(Result):
 
 @each(WRONG)
 class TestWrong(Result):
-    """What stamp cannot do, or doubts"""
+    """Cases that stamp refuses or doubts"""
 
 
 class TestInitial(Base):
-    """Initial offsets that the host's file does not have"""
+    """Initial offsets that are not in the host's file"""
 
     def test_initial(self):
-        """--initial says what events cannot"""
+        """--initial gives offsets that events do not show"""
         scenario = Scenario(changes=0)
         scenario.write(self.directory)
         vm = scenario.vms[0]
@@ -208,7 +208,7 @@ class TestInitial(Base):
                 self.fail(f'--initial {words} was taken')
 
     def test_snapshot(self):
-        """--initial-from takes the same from what show --json says of a later recording"""
+        """--initial-from takes initial offsets from the output of show --json for a later recording"""
         scenario = Scenario(changes=1, vms=2)
         scenario.write(self.directory)
         vm = scenario.vms[1]
@@ -220,7 +220,7 @@ class TestInitial(Base):
                 file.write(shown.stdout)
             later = self.path('later')
             os.makedirs(later, exist_ok=True)
-            # The same VMs, and nothing changes in this recording
+            # The same VMs; this recording has no changes
             quiet = Scenario(changes=0, vms=2)
             for old, new in zip(scenario.vcpus, quiet.vcpus):
                 new.initial = old.offset(1 << 62)
@@ -234,11 +234,11 @@ class TestInitial(Base):
                     self.fail(f'{wrong[0]} of {wrong[1]} events at a wrong time')
 
     def test_snapshot_of_one_process(self):
-        """of two VMs of a process --initial-from takes the one that has the name of the recording's"""
+        """If a process has two VMs, --initial-from uses the one with the same name as in the recording"""
         self.snapshot_of_one_process(True, lambda i, vm: f'{vm.pid}-{vm.fd}')
 
     def test_snapshot_by_number(self):
-        """or the one that has its number, whatever their names are"""
+        """or the one with the same number, whatever their names are"""
         self.snapshot_of_one_process('id', lambda i, vm: f'id{vm.kvm_id}')
 
     def snapshot_of_one_process(self, patched, name):
@@ -251,7 +251,7 @@ class TestInitial(Base):
         write()
         with open(path, 'wb') as file:
             subprocess.run([TOOL, 'show', '--json', self.path('host.dat')], stdout=file, check=True)
-        # Of each VM the recording has the name, from one vCPU's event, and of the other vCPU nothing
+        # The recording has the name of each VM from one vCPU's event, and nothing of the other vCPU
         scenario = write(unseen=[1])
         for i, vm in enumerate(scenario.vms):
             arguments = ['--vm', name(i, vm)]
@@ -259,13 +259,13 @@ class TestInitial(Base):
                 self.fail('control: it can do without a snapshot')
             done = self.stamp(arguments + ['--initial-from', path], vm.name)
             wrong = differing(scenario, vm, self.path(f'{vm.name}.synced.dat'))
-            # Right, but the host's file does not show the vCPU in guest mode
+            # The times are right, but the host's file does not show the vCPU in guest mode
             if done.returncode != INCOMPLETE or 'nothing proves its times' not in done.stderr or wrong[0]:
                 self.fail(f'{vm.name}: status {done.returncode}, {wrong[0]} of {wrong[1]} at a wrong time: '
                           f'{done.stderr}')
 
     def test_estimate(self):
-        """--estimate finds what is not known, within its bound, and says how far it may be wrong"""
+        """--estimate finds unknown offsets within its bound, and reports the bound"""
         scenario = Scenario(changes=0, segments=20)
         scenario.write(self.directory)
         vm = scenario.vms[0]
@@ -358,7 +358,7 @@ class TestInitial(Base):
 
 class TestFiles(Base):
     def test_buffer(self):
-        """An instance takes the top buffer's place"""
+        """An instance replaces the top buffer"""
         scenario = Scenario(guest_instances={'calls': ['sys_enter', 'sys_exit']})
         scenario.write(self.directory)
         done = self.stamp(['--buffer', 'calls'], 'g1')
@@ -372,7 +372,7 @@ class TestFiles(Base):
                 self.fail(f'wrong times on CPU {cpu}')
 
     def test_tsc2nsec(self):
-        """Both files in ns, or neither; frequencies that differ are doubted"""
+        """Both files are shown in ns, or neither is; different frequencies are a doubt"""
         mine, other = (827192857, 31, 0), (413596428, 30, 0)
         for host, guest in ((mine, None), (None, mine), (mine, other), (mine, mine), (None, None)):
             scenario = Scenario(changes=3)
@@ -396,8 +396,8 @@ class TestFiles(Base):
                 self.fail(f'frequencies that differ: status {done.returncode}: {done.stderr}')
 
     def test_damaged_shift(self):
-        """an earlier TIME_SHIFT that is damaged: readers refuse the file, and a copy is without it"""
-        # Two vCPUs, and the first one has more samples than there are bytes
+        """A damaged TIME_SHIFT in the file: readers refuse the file, and a copy does not have it"""
+        # Two vCPUs, and the first one has more samples than fit into the option
         short = struct.pack('<QIII', 1, 0, 2, 1000)
         scenario = Scenario(changes=2, linked=False, guest_options=[(trace_dat_writer.TIME_SHIFT, short)])
         scenario.write(self.directory)
@@ -445,7 +445,7 @@ class TestSeveral(Case):
                 self.assertEqual((done.stdout, done.stderr, {done.returncode}), (lines, messages, statuses))
                 self.assertEqual(self.results(), alone)
                 self.assertEqual(len(alone), 3)
-        # Control: a result shows which guest it is of
+        # Control: the results of guests differ
         self.assertEqual(len(set(alone.values())), 3)
 
     def test_in_place_and_dry(self):
@@ -462,7 +462,7 @@ class TestSeveral(Case):
         self.assertEqual(self.results(), copies)
 
     def test_link(self):
-        """The host's copy names them all"""
+        """The host's copy names all guests"""
         names = self.write()
         self.assertEqual({vm['guest'] for vm in self.vms('host.dat')}, {None})
         done = self.says(self.stamp('--link', 'host.dat', *names), DONE)
@@ -477,7 +477,7 @@ class TestSeveral(Case):
         return json.loads(self.run_tool('show', '--json', host).stdout)['vms']
 
     def test_one_fails(self):
-        """The others are stamped all the same, and the host's copy does not name it"""
+        """One guest fails: the others are stamped, and the host's copy does not name the failed one"""
         names = self.write()
         os.truncate(self.path('g2.dat'), 100)
         done = self.says(self.stamp('--link', 'host.dat', *names), FAILED, 'g2.dat: at offset')
@@ -493,7 +493,7 @@ class TestSeveral(Case):
         self.assertEqual(self.results() | self.results('*.linked.dat'), {})
 
     def test_status(self):
-        """Failed, if one did; else in doubt, if one is"""
+        """The status is "failed" if one guest fails, otherwise "in doubt" if one is doubtful"""
         calls = {'calls': ['sys_enter', 'sys_exit']}
         self.write(vms=2, guest_instances=calls)
         (self.directory / 'g1.dat').rename(self.directory / 'doubt.dat')
@@ -531,7 +531,7 @@ class TestSeveral(Case):
 
 class TestSaid(Base):
     def test_verdict(self):
-        """the last line has the number of events that prove the result: of a sample, or of all"""
+        """The last line has the number of events that prove the result: of a sample, or of all events"""
         scenario = Scenario(changes=2, segments=120)
         scenario.write(self.directory)
         events = len(scenario.events('g1'))
@@ -547,7 +547,7 @@ class TestSaid(Base):
                 self.fail(f'{arguments}: {events} events in the file: {done.stdout}')
 
     def test_usage(self):
-        """a command line that is wrong: one line, which names the word and the help"""
+        """A wrong command line causes one line, which has the word and refers to the help"""
         files = ['host.dat', 'guest.dat']
         for arguments, part in (
                 ([], 'missing HOST.dat'), (files[:1], 'missing GUEST.dat'),

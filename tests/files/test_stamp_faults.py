@@ -20,7 +20,7 @@ from case import DATA, DONE, FAILED, TOOL, Case, built, main, needs
 import trace_dat
 
 FAILING, MOVED = built('tests/files/failing_calls.so'), Path(DATA, 'agent-moved')
-# What a disk writes as a whole
+# The size that a disk writes atomically
 SECTOR = 512
 
 
@@ -57,12 +57,12 @@ class Base(Case):
 
 
 class TestFaults(Base):
-    # Each of a thousand runs would wait for a disk, whose speed nothing here depends on
+    # On a real disk each of a thousand runs would wait, and nothing here depends on the disk
     where = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
     def setUp(self):
         super().setUp()
-        # What has the output's name before each run
+        # The contents of the output before each run
         self.earlier = None
 
     def stamp(self, options, at, by, kinds):
@@ -85,7 +85,7 @@ class TestFaults(Base):
         return done.returncode, done.stderr, int(last[-2]) if last else 0
 
     def every(self, options, by, kinds, check):
-        """Calls check(status, stderr) after each point of failure"""
+        """Call check(status, stderr) after each point of failure"""
         status, _, calls = self.stamp(options, 0, by, kinds)
         self.assertEqual(status, DONE)
         self.assertGreaterEqual(calls, 4)
@@ -105,7 +105,7 @@ class TestFaults(Base):
         return self.guest.read_bytes()
 
     def across_sectors(self):
-        """What comes next is about a file whose last link lies across two of them"""
+        """Continue with a file whose last link crosses a sector boundary"""
         self.place_link(2, 0)
         self.old = self.guest.read_bytes()
 
@@ -140,7 +140,7 @@ class TestFaults(Base):
         def check(status, _):
             content = self.guest.read_bytes()
             self.assertEqual(status, -signal.SIGKILL)
-            # What is appended is not a part of the file before the link to it is there
+            # Appended bytes are not a part of the file until the link to them is written
             linked = content[link:link + 8] == new[link:link + 8]
             self.assertTrue(content[:len(self.old)] ==
                             (new[:len(self.old)] if linked else self.old))
@@ -154,7 +154,7 @@ class TestFaults(Base):
         self.copy([])
 
     def test_rewrite(self):
-        """Pages with the host's times: written into a copy as well"""
+        """--rewrite: pages with host times, also written into a copy"""
         self.copy(['--rewrite'])
 
     def copy(self, options):
@@ -163,7 +163,7 @@ class TestFaults(Base):
         new = output.read_bytes()
 
         def check_old_output(status, stderr):
-            """The guest's file stays, and of the copy there is all or nothing"""
+            """The guest's file is unchanged, and the copy is complete or absent"""
             self.assertTrue(self.guest.read_bytes() == self.old)
             complete = output.exists() and output.read_bytes() == new
             self.assertEqual(output.exists(), complete)
@@ -201,7 +201,7 @@ class TestFaults(Base):
 
 
 class TestSwapped(Base):
-    """Another file has got the guest's name since it was read"""
+    """Another file has taken the guest's name since it was read"""
     def refused(self, other):
         (self.directory / 'read.dat').hardlink_to(self.guest)
         before = other.read_bytes()
@@ -213,7 +213,7 @@ class TestSwapped(Base):
         self.assertTrue((self.directory / 'read.dat').read_bytes() == self.old)
 
     def test_link(self):
-        """A link to another file that looks the same: of this size, zeros where the link is"""
+        """A link to another file that looks the same: with the same size, and zeros at the place of the link"""
         victim = self.directory / 'victim'
         victim.write_bytes(bytes(len(self.old)))
         (self.directory / 'swap').symlink_to(victim)
@@ -224,7 +224,7 @@ class TestSwapped(Base):
         self.refused(self.guest)
 
     def test_control(self):
-        """The same file by another name"""
+        """The same file under another name"""
         (self.directory / 'real.dat').write_bytes(self.old)
         self.guest.unlink()
         self.guest.symlink_to('real.dat')
@@ -236,7 +236,7 @@ class TestSwapped(Base):
 
 class TestLocks(Base):
     def test_errors(self):
-        """Only a file that is locked is refused, not one that cannot be"""
+        """Only a locked file is refused, not one that cannot be locked"""
         for error in errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EWOULDBLOCK:
             self.guest.write_bytes(self.old)
             done = self.run_in_place(LD_PRELOAD=FAILING, FLOCK_ERROR=str(error))
@@ -247,14 +247,14 @@ class TestLocks(Base):
 
 
 class TestTorn(Base):
-    """The link to the new options lies anywhere, and yet only one sector changes with it"""
+    """Wherever the link to the new options is, only one sector changes with it"""
     def read(self, at, size):
         with open(self.guest, 'rb') as file:
             file.seek(at)
             return file.read(size)
 
     def sections_end(self):
-        """The offset at which a reader ends that goes from section to section, beginning at the old end"""
+        """The distance to the end of the file at which a reader ends that follows the sections from the old end"""
         at, end = len(self.old), self.guest.stat().st_size
         while at < end:
             at += trace_dat.SECTION.size + trace_dat.SECTION.unpack(self.read(at, trace_dat.SECTION.size))[3]
@@ -277,7 +277,7 @@ class TestTorn(Base):
                     self.assertTrue(not any(value[:in_first]) or not any(value[in_first:]), value)
                     after = self.guest.stat()
                     self.assertEqual(self.sections_end(), 0)
-                    # It is a hole, and only exists if needed
+                    # The padding is a hole, and exists only if necessary
                     self.assertLess(after.st_blocks - before.st_blocks, 100)
                     if in_first == 8 or size == 0 and in_first > 3:
                         self.assertEqual(int.from_bytes(value, 'little'), before.st_size)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The real trace-cmd report reads the points that the core makes of a history.
+"""The real trace-cmd report applies the sync points that are made from a history.
 
 Each timestamp in a report of a guest's file with our TIME_SHIFT must be the history's host time of the file's raw
 timestamp, computed here in unlimited integers: exactly if the TSC is not scaled, else within 2 cycles.
@@ -17,7 +17,7 @@ import trace_dat
 PROGRAM = built('tests/files/encode_history')
 GUEST = f'{DATA}/agent-moved/guest.dat'
 TRACE_ID = 0x0123456789abcdef
-# The recording lies within these guest times, and the steps in the midst of its events
+# The recording is within BEGIN and END; the steps are between FIRST and LAST, among its events
 BEGIN, END = 16_000_000_000, 40_000_000_000
 FIRST, LAST = 17_000_000_000, 28_000_000_000
 
@@ -33,13 +33,13 @@ def guest_of(host, offset, ratio, bits):
 
 
 class VCPU:
-    """Lines of (guest time at which it starts, host time, mapping), the first for all time before"""
+    """A list of (first guest time, host time, mapping); the first one is also valid for all earlier times"""
 
     def __init__(self, offset, ratio=0, bits=0):
         self.lines = [(0, 0, (offset, ratio, bits))]
 
     def jump(self, guest, by):
-        """The guest's TSC jumps forward when it has reached a value"""
+        """The guest's TSC jumps forward when it reaches a value"""
         mapping = self.lines[-1][2]
         host = host_of(guest, *mapping)
         mapping = (mapping[0] + by, *mapping[1:])
@@ -85,7 +85,7 @@ def encode(vcpus):
 
 
 def shifted_by_a_point(payload):
-    """Each correction is its neighbour's"""
+    """Each sync point gets the correction of the next one"""
     payload = bytearray(payload)
     cpus, = struct.unpack_from('<I', payload, 12)
     at = 16
@@ -99,13 +99,13 @@ def shifted_by_a_point(payload):
 
 
 def times(file, *arguments):
-    """Per CPU, as corrections can change the order between CPUs"""
+    """The times of each CPU; corrections can change the order between CPUs"""
     return [[event.time for event in trace_dat.report('--cpu', str(cpu), *arguments, '-i', file)]
             for cpu in range(2)]
 
 
 def wrong(raw, read, vcpus):
-    """How many timestamps are not what the history gives, and by how much at most"""
+    """The number of timestamps that differ from the history, and the largest difference"""
     count = worst = 0
     for vcpu, raws, reads in zip(vcpus, raw, read):
         if len(raws) != len(reads):
@@ -132,7 +132,7 @@ class TestHistories(Case):
         trace_dat.with_time_shift(GUEST, stamped, payload)
         bad, worst = wrong(self.raw, times(stamped), vcpus)
         self.assertEqual(bad, 0, f'{bad} of {self.total} timestamps wrong, at most {worst} cycles off')
-        # Controls: without our option, and with an option that is off by one point
+        # Controls: without our option, and with an option whose corrections are shifted by one sync point
         if name != 'still':
             self.assertTrue(wrong(self.raw, self.unstamped, vcpus)[0])
         moves = any(len(vcpu.lines) > 1 or vcpu.lines[0][2][1] for vcpu in vcpus)

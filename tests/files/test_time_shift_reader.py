@@ -34,7 +34,7 @@ def option(flags, cpus, fractions=True):
 
 
 def random_times(pick, times, nr):
-    """Around the times of events, at some of them, on both sides of 2^63, or anywhere"""
+    """Times around those of events, at some events, on both sides of 2^63, or anywhere"""
     low, high = times[0], times[-1]
     kinds = {
         'inside': lambda: pick.randint(low, high),
@@ -45,7 +45,7 @@ def random_times(pick, times, nr):
     }
     kind = kinds[pick.choice(list(kinds))]
     found = [kind() for _ in range(nr)]
-    # Now and then two at the same time
+    # Sometimes two samples have the same time
     if nr > 1 and pick.random() < .3:
         found[pick.randrange(nr)] = pick.choice(found)
     return found
@@ -62,7 +62,7 @@ def random_option(pick, times):
 
     cpus = []
     for _ in range(pick.choice([0, 1, 2, 2, 2, 3])):
-        # None at all would be read from beyond the reader's memory
+        # Without any sample the reader would read beyond its memory
         cpus.append([sample(time) for time in random_times(pick, times, pick.randint(1, 7))])
     data = option(pick.getrandbits(3), cpus, pick.random() < .9)
     if pick.random() < .15:
@@ -71,7 +71,7 @@ def random_option(pick, times):
 
 
 def divides_by_minus_one(data):
-    """The reader would be stopped by the processor: such a pair is not for it"""
+    """Such a pair makes the reader divide INT64_MIN by -1, which traps"""
     return struct.pack('<q', -2 ** 63) in data and struct.pack('<q', 2 ** 63 - 1) in data
 
 
@@ -95,7 +95,7 @@ class TestOptions(Case):
         return [time for _, times in sorted(by_cpu(trace_dat.report('-i', path)).items()) for time in times]
 
     def ours(self, data):
-        """The times that we say the reader makes with an option, or "refused" or "skipped\""""
+        """The times that time_shift_apply() predicts for the reader with an option, or "refused" or "skipped"."""
         with open(self.path('option'), 'wb') as file:
             file.write(data)
         lines = ''.join(f'{cpu} {time}\n' for cpu, time in self.flat)
@@ -117,7 +117,7 @@ class TestOptions(Case):
             expected = self.ours(data)
             if isinstance(expected, str):
                 counts[expected] += 1
-                # The option that the file has from its recording stays in force where one is skipped
+                # If our option is skipped, the file's original option stays in force
                 expected = [] if expected == 'refused' else self.unstamped
             else:
                 counts['corrected'] += sum(now != was for now, (_, was) in zip(expected, self.flat))
@@ -126,12 +126,12 @@ class TestOptions(Case):
                 self.compare(self.shown(self.path('guest.dat')), expected)
         print(f'{CASES} options: {counts["equal"]} times as the reader shows them, {counts["corrected"]} of '
               f'them corrected; {counts["refused"]} options refused, {counts["skipped"]} skipped')
-        # The control: all kinds were there, and most times were not as before
+        # The control: all kinds occurred, and most times were corrected
         self.assertGreater(counts['corrected'], counts['equal'] / 2)
         self.assertTrue(counts['refused'] and counts['skipped'])
 
     def compare(self, shown, expected):
-        """Long lists, of which only the first difference matters"""
+        """Compare long lists; only the first difference matters"""
         for event, now, right in zip(self.flat, shown, expected):
             self.assertEqual(now, right, f'(CPU, raw time) {event}')
         self.assertEqual(len(shown), len(expected))

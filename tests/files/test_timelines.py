@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Hosts and guests whose times are not one line: a host that is a guest itself, that slept, whose times readers shift,
-or whose last events are lost; guests that continue in another process or thread.
+"""Hosts and guests whose times are not a straight line: a host that is a guest itself, that slept, whose times readers
+shift, or whose last events are lost; guests that continue in another process or thread.
 
 Recordings are generated, so all true times are known; shown times are those of the real trace-cmd report.
 """
@@ -27,7 +27,7 @@ class Base(Case):
         return self.scenario
 
     def ends(self, status, *arguments, words=()):
-        """The command's text, if it has this exit status and these words"""
+        """Check a command's exit status and words. Returns its output."""
         done = self.says(self.run_tool(*arguments), status, *words)
         return done.stdout + done.stderr
 
@@ -38,7 +38,7 @@ class Base(Case):
         return [event.time for event in trace_dat.report('-i', self.path(name), '--cpu', str(cpu))]
 
     def wrong(self, name, truth, vm=0, tolerance=0):
-        """How many of the guest's events readers show at another time than truth(event of the host's time)"""
+        """The number of the guest's events that readers show at another time than truth(event with its host time)"""
         vm = self.scenario.vms[vm]
         events, wrong = self.scenario.events(vm.name), 0
         for vcpu in vm.vcpus:
@@ -49,7 +49,7 @@ class Base(Case):
         return wrong
 
     def right(self, truth=lambda event: event.host_tsc, host='host.dat', status=DONE, tolerance=0):
-        """The guest's file was wrong, out.dat is right, and check confirms it"""
+        """The guest's file is wrong, out.dat is right, and check confirms it"""
         self.assertGreater(self.wrong('g1.dat', truth, tolerance=tolerance), 0)
         self.assertEqual(self.wrong('out.dat', truth, tolerance=tolerance), 0)
         self.ends(status, 'check', host, 'out.dat', words=[': fits: '])
@@ -65,12 +65,12 @@ class TestChain(Base):
         trace_dat.with_time_shift(self.path('raw.dat'), self.path('host.dat'), payload)
 
     def check_host(self, correct):
-        """The control: readers show the host at the times of its guest's truth"""
+        """The control: readers show the host's events at the expected times"""
         for cpu in range(self.scenario.host_cpus):
             self.assertEqual(self.times('host.dat', cpu), list(map(correct, self.times('raw.dat', cpu))))
 
     def test_jump(self):
-        """L1 slept while both were recorded, and its TSC stood"""
+        """L1 slept during the recordings, and its TSC stood still"""
         self.write(changes=3, segments=20)
         begin, end = self.scenario.span()
         jump = (begin + end) // 2
@@ -84,7 +84,7 @@ class TestChain(Base):
         self.right(lambda event: correct(event.host_tsc))
 
     def test_scaled(self):
-        """L1's TSC runs at another rate than L0's"""
+        """L1's TSC is scaled"""
         self.write(changes=3, segments=20)
         begin, end = self.scenario.span()
         # Three quarters; between samples readers multiply in 64 bits
@@ -113,7 +113,7 @@ class TestChain(Base):
         self.write(changes=3, segments=20)
         begin, end = self.scenario.span()
         self.chain([(begin, 0), (end, -((end - begin) // 2))])
-        # The control: the last time is not where the line has it
+        # The control: the last time is not on the line
         last = max(self.times('raw.dat', 0))
         self.assertGreater(abs(self.times('host.dat', 0)[-1] - (last - (last - begin) // 2)), 1_000_000)
         words = ['samples so far apart that readers calculate wrongly', 'no guest of it can be merged with it']
@@ -129,7 +129,7 @@ class TestChain(Base):
         self.stamp(host='l0.dat')
         shift = [payload for number, payload in options_of(self.path('out.dat')) if number == dat.TIME_SHIFT][-1]
         os.unlink(self.path('out.dat'))
-        # Its own recording of L2, at the same time
+        # L1's own recording of L2, at the same time
         begin, end = (l1.guest_tsc(host) for host in lower.span())
         self.write(changes=3, segments=16, start=begin + 1000, seed=7)
         self.assertLess(self.scenario.span()[1], end)
@@ -142,7 +142,7 @@ class TestChain(Base):
             passed = [change.offset for change, (_, to) in zip(l1.changes, jumps) if event.host_tsc >= to]
             return event.host_tsc - (passed[-1] if passed else l1.initial)
 
-        # L1's TSC jumped over these times and never had them: only a generated recording of L2 can have them
+        # Skip times that L1's TSC jumped over: only a generated recording of L2 can have them
         events = self.scenario.events('g1')
         known = right = 0
         for vcpu in self.scenario.vms[0].vcpus:
@@ -153,7 +153,7 @@ class TestChain(Base):
                     right += truth(event) == time
         self.assertGreater(known, len(events) / 2)
         self.assertEqual(right, known)
-        # What was shown to be right fits; those in the gaps can be anything
+        # Events whose times are right fit; those in the gaps can have any result
         done = subprocess.run([TOOL, 'check', '--json', 'host.dat', 'out.dat'], cwd=self.directory, check=False,
                               capture_output=True, text=True)
         guest, = json.loads(done.stdout)['guests']
@@ -177,7 +177,7 @@ class TestShifted(Base):
             for guest, guest_options in self.KINDS.items():
                 with self.subTest(host=host, guest=guest):
                     self.write(changes=3, host_options=host_options, guest_options=guest_options)
-                    # What readers make of the host's own times
+                    # What readers add to the host's own times
                     shift, = {time - event.time for cpu in range(self.scenario.host_cpus)
                               for time, event in zip(self.times('host.dat', cpu), (
                                   event for event in self.scenario.events('host') if event.cpu == cpu))}
@@ -187,7 +187,7 @@ class TestShifted(Base):
                     os.unlink(self.path('out.dat'))
 
     def test_shifted_later(self):
-        """A correct file that is wrong where readers shift only the host's file"""
+        """A correct file becomes wrong when readers later shift only the host's file"""
         self.write(changes=3)
         self.stamp()
         self.write(changes=3, host_options=self.KINDS['DATE'])
@@ -195,7 +195,7 @@ class TestShifted(Base):
 
 
 class TestSuspend(Base):
-    """The host slept, and its TSC began anew: KVM writes offsets with which the guest's TSC continues"""
+    """The host slept, and its TSC started again: KVM writes offsets with which the guest's TSC continues"""
 
     def test_suspend(self):
         for parameters in {}, dict(vcpus=3, seed=2), dict(seed=3, guest_segments=(6, 12)), \
@@ -240,7 +240,7 @@ class TestLost(Base):
                 (dict(entries=74, oldest=last), False),
                 (dict(entries=0, oldest=last + 1), False),
                 (dict(entries=74, oldest=own[0].time), False),
-                (dict(read=len(own) + 1), None),                    # read, and not in the file: it can be any
+                (dict(read=len(own) + 1), None),                    # read, but not in the file: any event
                 (dict(read=len(own)), False)):
             with self.subTest(values=values):
                 with self.stats(1, **values):
@@ -281,13 +281,13 @@ class TestInSequence(Base):
                 os.unlink(self.path('out.dat'))
 
     def test_moved(self):
-        """Saved, and loaded in another process: its offsets begin anew, and the old ones were recorded"""
+        """A guest is saved and loaded in another process: its offsets start again, and the old ones were recorded"""
         for parameters in {}, dict(vcpus=1, seed=2), dict(vcpus=4, seed=4):
             with self.subTest(parameters=parameters):
                 self.write(**{**dict(changes=2, segments=16, linked=False, moves=[(0, 8, 9)]), **parameters})
                 self.stamp(words=[' after VM '])
                 self.right()
-                # One alone is not the guest
+                # One VM alone is not the guest
                 found = re.findall(r'^VM (\S+)', self.ends(DONE, 'show', 'host.dat'), re.M)
                 os.unlink(self.path('out.dat'))
                 self.assertEqual(len(found), 2)

@@ -13,7 +13,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, DONE, FAILED, PLUGIN, TOOL, USAGE, Case, main
 from readers import environment
 
-# Every argument comes through a file: no quoting, and it may hold any byte but 0
+# Arguments are passed through a file: without quoting, and with any byte but 0
 SCRIPT = f'''#!{sys.executable}
 import os, signal, sys
 with open(os.environb[b'SEEN'], 'wb') as seen:
@@ -26,9 +26,9 @@ sys.exit(int(os.environ.get('STATUS', 0)))
 
 NASTY = ['-e', '', 'a b', '*', '$HOME', '"', '--', '-h', '--help', '--version', 'new\nline', 'ü',
          os.fsdecode(b'\xff\xfe'), '-A', '3', '']
-# A recording that another test killed
+# The message about a recording that another test killed
 REMAINS = 'removed leftovers of a killed recording'
-# One that it does not reach
+# A guest that trace-cmd cannot reach
 GUEST = ['-A', '3']
 
 
@@ -43,7 +43,7 @@ class Base(Case):
         os.chmod(self.directory, 0o755)
 
     def one_message(self, done, *parts):
-        """One line on stderr, with these in it"""
+        """One line on stderr with these parts"""
         text = done.stderr.decode()
         self.assertTrue(text.startswith('tsc-offset: '), text)
         self.assertEqual(text.count('\n'), 1, text)
@@ -105,7 +105,7 @@ class TestCommandLine(Base):
 
 
 class TestRecord(Base):
-    """Without guests it becomes trace-cmd; with guests trace-cmd is its child, with the same arguments"""
+    """Without guests record becomes trace-cmd; with guests trace-cmd is its child, with the same arguments"""
     def setUp(self):
         super().setUp()
         self.script = self.path('trace-cmd')
@@ -125,7 +125,7 @@ class TestRecord(Base):
         return done, preload, parent, args
 
     def ours(self, done):
-        """Lines on stderr, which are all ours, without those about another's recording"""
+        """The lines on stderr, which are all ours, without those about another recording"""
         lines = done.stderr.decode().splitlines()
         self.assertTrue(all(line.startswith('tsc-offset: ') for line in lines), lines)
         return [line for line in lines if REMAINS not in line]
@@ -146,7 +146,7 @@ class TestRecord(Base):
         for more in [], GUEST:
             _, _, _, seen = self.record(*more, TRACE_CMD='', PATH=f'/nonexistent:{self.directory}')
             self.assertEqual(seen, ['record', *more])
-        # Neither a directory of that name nor a file that cannot be run is used
+        # Neither a directory with this name nor a file that cannot be executed is used
         other = self.path('other')
         os.makedirs(os.path.join(other, 'trace-cmd'))
         _, _, _, seen = self.record('x', TRACE_CMD='', PATH=f'{other}:{self.directory}')
@@ -189,7 +189,7 @@ class TestRecord(Base):
 
 @unittest.skipUnless(shutil.which('trace-cmd'), 'trace-cmd is not installed')
 class TestRealTraceCmd(Base):
-    """With options that it refuses, so that nothing is recorded"""
+    """The real trace-cmd, with options that it refuses, so that nothing is recorded"""
     def test_same(self):
         # The option of the traced command does not request a guest
         for guest in [], GUEST:

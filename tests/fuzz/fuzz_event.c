@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Formats and records as a file may bring them. The first bytes say which fields the format has,
- * where and how wide; the rest is the record. The format's grammar is libtraceevent's matter, not
- * fuzzed here.
+ * Arbitrary formats and records, as a file can have them. The first bytes define the fields of the format, their
+ * offsets and their widths; the rest is the record. The grammar of formats is libtraceevent's and is not fuzzed here.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && size >= 3;
 	     i++, data += 3, size -= 3) {
-		/* Offsets near the record, some beyond all bounds; widths of numbers, and others */
+		/* Offsets near the record, and some beyond all bounds; valid and invalid widths of numbers */
 		unsigned int offset = data[0] | (data[1] & 0x80 ? 0xffffff00 : (data[1] & 1) << 8);
 
 		if (data[2] < 0xf0)
@@ -52,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	event = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
 	system = event ? event->system : NULL;
 	name = event ? event->name : NULL;
-	/* Each event's fields may be in each's format */
+	/* The format of each event can have the fields of any event */
 	for (size_t i = 0; event && i < NR_TSC_EVENTS; i++) {
 		event->system = (char *)tsc_event_names[i].system;
 		event->name = (char *)tsc_event_names[i].name;

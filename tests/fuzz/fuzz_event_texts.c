@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Events of formats that are combined at random, by a number of the input, and records of any bytes: texts are read
- * only from the record, and their lengths are limited. libtraceevent's parser survives the formats; that is not tested
- * here, because there is no child for it. Each set of formats is kept, because parsing takes most of the time.
+ * Events with random formats, chosen by a number in the input, and records of any bytes. Texts are read only from the
+ * record, and their lengths are limited. libtraceevent's parser survives these formats; this is not tested here,
+ * because parsing is not done in a child. Each set of formats is kept, because parsing takes most of the time.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Parts of a file, each with its size or number before it */
+/* A part of a file, which begins with its size or number */
 struct part {
 	uint8_t	bytes[4 * FORMAT_SIZE];
 	size_t	size;
@@ -39,7 +39,7 @@ struct part {
 
 static struct part parts[TRACE_DAT_NR_PARTS];
 
-/* The file is only that */
+/* The file consists only of these parts */
 int trace_dat_part(struct trace_dat *dat, enum trace_dat_option_id id, uint8_t **bytes, size_t *size)
 {
 	const struct part *part = &parts[id - TRACE_DAT_FTRACE_FORMATS];
@@ -66,7 +66,7 @@ int trace_dat_refuse(struct trace_dat *dat, int error, const char *format, ...)
 	return error;
 }
 
-/* Without a child: what it would parse first is parsed by another handle */
+/* There is no child: another handle parses first what the child would parse */
 int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr, size_t *nr_fatal)
 {
 	*nr_fatal = 0;
@@ -126,11 +126,11 @@ static void add_fields(char *text, size_t *used, struct cursor *input, size_t nr
 	}
 }
 
-/* A value of one field, or of none that there is */
+/* A value of a field, which may not exist */
 static void add_argument(char *text, size_t *used, struct cursor *input, size_t nr, int depth)
 {
 	size_t field = take(input) % (nr + 1), other = take(input) % (nr + 1);
-	/* libtraceevent does not look whether there is the field of which it prints the names */
+	/* libtraceevent does not check that the field exists whose names it prints */
 	size_t named = nr ? field % nr : 0;
 
 	switch (depth < 4 ? take(input) % 22 : take(input) % 2) {
@@ -161,7 +161,7 @@ static void add_argument(char *text, size_t *used, struct cursor *input, size_t 
 		print(text, used, "__print_array(REC->f%zu, REC->f%zu, %u)", field, other, 1 << take(input) % 4);
 		return;
 	case 8:
-		/* Without parentheses it must not be what is chosen */
+		/* An operand of "?:" needs parentheses */
 		print(text, used, "(REC->f%zu[%u])", field, take(input));
 		return;
 	case 9:
@@ -232,7 +232,7 @@ static void add_format(struct part *part, struct cursor *input, size_t number)
 	print(text, &used, "name: %s\nID: %zu\nformat:\n", names[take(input) % 4], number);
 	print(text, &used, "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
 	      "\tfield:int common_pid;\toffset:%u;\tsize:4;\tsigned:1;\n\n", take(input) % 8 ? 4 : take(input));
-	/* Those of bprint and of sched_switch have names */
+	/* The fields of bprint and of sched_switch have fixed names */
 	if (take(input) % 2)
 		print(text, &used, "\tfield:unsigned long ip;\toffset:%u;\tsize:8;\tsigned:0;\n"
 		      "\tfield:const char * fmt;\toffset:%u;\tsize:8;\tsigned:0;\n"
@@ -254,7 +254,7 @@ static void add_format(struct part *part, struct cursor *input, size_t number)
 	add(part, text, used);
 }
 
-/* A size of that many bytes, and a text of the input after the prefix */
+/* Write a part: a size of @width bytes, and a text from the input after the prefix */
 static void add_text(struct part *part, struct cursor *input, size_t width, const char *before)
 {
 	uint64_t length = take(input), size = strlen(before) + (length < input->left ? length : input->left);
@@ -284,7 +284,7 @@ static void make_parts(struct cursor *input)
 	add_text(&parts[TRACE_DAT_CMDLINES - TRACE_DAT_FTRACE_FORMATS], input, 8, "0 idle\n5 five\n");
 }
 
-/* What was said is there to be read, and not out of proportion */
+/* The texts can be read, and have a reasonable length */
 static void check(const struct event_text *text)
 {
 	static volatile size_t length;
@@ -316,7 +316,7 @@ static void read_record(struct event_texts *texts, struct cursor *input)
 	free(copy);
 }
 
-/* The formats of a number, and names of functions and threads */
+/* The formats with a number, and names of functions and threads */
 static struct event_texts *open_set(size_t number)
 {
 	static struct event_texts *sets[NR_SETS];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Formats of any text: nothing after it is read, and where its fields have the form libtraceevent's parser of fields
- * takes them without harm. What comes after them is not given to it, as a crash of its parser of print formats is
- * no news: see format_trial.h.
+ * Formats of any text: nothing after the text is read. If the fields have the right form, libtraceevent's parser of
+ * fields must accept them without harm. The print format is not passed to libtraceevent, whose parser of print
+ * formats is known to crash: see format_trial.h.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static void parse(const struct format_text *format)
 		abort();
 	tep_set_loglevel(TEP_LOG_NONE);
 	tep_set_long_size(tep, 8);
-	/* Some fields of ftrace's own are read in another way */
+	/* Some fields of ftrace's own events are parsed in another way */
 	tep_parse_event(tep, text, size, format->id % 2 ? "ftrace" : "test");
 	event = tep_find_event(tep, format->id);
 	if (event && (strlen(event->name) != format->name_length ||

@@ -44,9 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		goto out;
 	memcpy(span, data, sizeof(span));
 	/*
-	 * A scaled guest takes sync points for all guest times that pass and that it jumps over: times
-	 * and jumps of minutes only, and ratios of about 1 as hardware has them, or it is memory
-	 * that is tested. An unscaled one may do anything.
+	 * A scaled guest needs sync points for all guest times that pass and that it skips. Limit times and jumps to
+	 * minutes, and ratios to about 1, as hardware has them; otherwise this would only test memory. An unscaled
+	 * guest may do anything.
 	 */
 	scaled = span[1] & 1;
 	limit = scaled ? (1ULL << 40) - 1 : UINT64_MAX;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Options of any number and bytes, read by all that read options: what is found lies in them, and what can be written
- * again is the same bytes.
+ * Options of any number and bytes, read by all functions that read options. Results must be within the options, and
+ * options that can be encoded again must have the same bytes.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* All that is needed of trace_dat.c */
+/* The functions of trace_dat.c that are needed */
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 {
 	if (error != -EBADMSG)
@@ -40,7 +40,7 @@ const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int
 	return NULL;
 }
 
-/* The number, a size of two bytes, and the payload at its very size; texts in options have an end added */
+/* Take a number, a size of two bytes, and the payload, in an allocation of the exact size plus a terminating zero */
 static bool take_option(struct cursor *input, struct trace_dat_option *option)
 {
 	uint8_t id;

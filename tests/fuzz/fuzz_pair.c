@@ -2,11 +2,11 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
  * A host's and a guest's file, through everything that check, stamp, export and explain do with them except writing.
- * The input is both files, the host's after its size. Mutations know the places of events, times and options, because a
- * page of random bytes is invalid, and nothing after the first fault is read.
+ * The input is the size of the host's file and both files. Mutations know the places of events, times and options,
+ * because a page of random bytes is invalid, and nothing after the first fault is read.
  *
- * Without a child for libtraceevent's parser: print formats and texts have separate targets, and events are shown by
- * their fields here.
+ * libtraceevent's parser is not run: print formats and texts have separate fuzzers, and events are shown by their
+ * fields here.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@
 #include "trace_dat.h"
 
 #define LISTED		3
-/* Few, so that there are others */
+/* Few, so that some sums do not get their own row */
 #define SUM_KEYS	8
 #define HOST_TRACE_ID	1
 
@@ -54,19 +54,19 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 const char *__asan_default_options(void);
 const char *__lsan_default_suppressions(void);
 
-/* The sanitizer takes most of the time: it keeps less of what was freed, and shorter stacks of allocations */
+/* The sanitizer takes most of the time: keep less freed memory, and shorter stacks of allocations */
 const char *__asan_default_options(void)
 {
 	return "malloc_context_size=2:quarantine_size_mb=8";
 }
 
-/* It forgets to free parts of some formats */
+/* libtraceevent leaks parts of some formats */
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:libtraceevent.so\n";
 }
 
-/* Each is one line, and is put together from what is there */
+/* Format the line, so that reads of its arguments are checked */
 void message(const char *format, ...)
 {
 	char line[4096];
@@ -87,7 +87,7 @@ int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr
 	return 0;
 }
 
-/* Both files as verbs have them */
+/* Open the host's file as verbs do */
 static int open_pair(struct merged_recording *pair)
 {
 	int ret = host_recording_open(&pair->host, "host", NULL, &pair->error);
@@ -101,7 +101,7 @@ static int open_pair(struct merged_recording *pair)
 	return ret;
 }
 
-/* Each event is of one kind, and those that fit leave room to their spans' ends */
+/* Each event has one kind, and the counts are consistent */
 static void check_counts(const struct guest_mode_check *result)
 {
 	for (size_t i = 0; i < result->nr_buffers; i++) {
@@ -118,7 +118,7 @@ static void check_counts(const struct guest_mode_check *result)
 	}
 }
 
-/* As check_guest() of check.c */
+/* Like check_guest() of check.c */
 static int check(struct merged_recording *pair, struct guest_check *check)
 {
 	struct progress progress = { 0 };
@@ -162,7 +162,7 @@ static void explain(struct merged_recording *pair)
 	explanation_release(&explanation);
 }
 
-/* As write_perfetto() of export.c */
+/* Like write_perfetto() of export.c */
 static void export(struct merged_recording *pair, struct guest_file *guest)
 {
 	static const struct merged_request request = { .any_clock = true };
@@ -191,9 +191,9 @@ static void export(struct merged_recording *pair, struct guest_file *guest)
 }
 
 /*
- * Where stamp looks at all events it has to find as many in guest mode as check, if that finds no violation, and none
- * at times at which the vCPU did not run; and check none where stamp finds nothing wrong. check takes an instance for
- * uncorrected.
+ * Compare stamp's proof with check, if stamp looked at all events. If check finds no violation, stamp must count the
+ * same events in guest mode and no violation. If check finds violations, stamp's proof must be contradicted too.
+ * check treats an instance as uncorrected.
  */
 static void compare(struct merged_recording *pair, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
 		    const struct guest_fit *fit, const struct fit_tally *proof, const struct merged_times *times)
@@ -225,7 +225,7 @@ static void compare(struct merged_recording *pair, struct trace_dat *dat, const 
 	guest_mode_check_release(&result);
 }
 
-/* What goes into the file, and what readers make of it */
+/* The option that goes into the file, and the proof with the times that readers show */
 static void encode(struct merged_recording *pair, struct sync_points *points, const struct guest_fit *fit, struct trace_dat *dat,
 		   const struct trace_dat_buffer *buffer)
 {
@@ -257,7 +257,7 @@ static void encode(struct merged_recording *pair, struct sync_points *points, co
 	time_shift_reader_release(&reader);
 }
 
-/* As prepare_rewrite() of guest_stamp.c: the time of each event, without a file that has it */
+/* Like prepare_rewrite() of guest_stamp.c: the time of each event, without a file to write */
 static void rewrite(struct merged_recording *pair, const struct guest_fit_input *input, const struct guest_fit *fit)
 {
 	struct guest_timelines timelines;
@@ -268,7 +268,7 @@ static void rewrite(struct merged_recording *pair, const struct guest_fit_input 
 	for (size_t i = 0; i < timelines.dat->nr_buffers; i++) {
 		const struct guest_timeline *timeline = &timelines.buffers[i].timeline;
 
-		/* All late events are of a section, and none of two */
+		/* Each section has late events */
 		for (size_t j = 0; j < timeline->nr_jumps; j++) {
 			const struct timeline_jump *jump = &timeline->jumps[j];
 
@@ -280,7 +280,10 @@ static void rewrite(struct merged_recording *pair, const struct guest_fit_input 
 	guest_timelines_release(&timelines);
 }
 
-/* As read_both() and prepare() of stamp.c; the buffer is that of the most events */
+/*
+ * Like read_both() and prepare() of stamp.c; the buffer is the top buffer
+ * or, if it has no data, the first one with data
+ */
 static void stamp(struct merged_recording *pair)
 {
 	struct guest_fit_input input = { .host = &pair->host.host, .vcpus = &pair->host.vcpus };
@@ -300,7 +303,7 @@ static void stamp(struct merged_recording *pair)
 	    host_named_vm(&pair->host.host, NULL, guest.trace_id, &input.vm, &pair->error) ||
 	    guest_fit_find(&fit, &input))
 		goto out;
-	/* stamp refuses these, see accept_fit(): nothing would be right */
+	/* stamp refuses these, see accept_fit(): the result would be wrong */
 	if (fit.rivals || fit.corrected)
 		goto out;
 	if (!sync_points_build(&points, &pair->host.host, &fit.vcpus, &guest, false))
@@ -313,7 +316,7 @@ out:
 	trace_dat_close(&dat);
 }
 
-/* Returns: the size of the host's file; both are empty if the input does not say it */
+/* Returns: the size of the host's file; both files are empty if the input is too short */
 static size_t split(const uint8_t *data, size_t size)
 {
 	uint32_t host;
@@ -347,7 +350,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* One of both, in its place */
+/* Change one of the files, in place */
 static void change_file(uint64_t *random, uint8_t *data, bool guest)
 {
 	uint8_t *file = data + (memory_files[guest].data - data);
@@ -372,7 +375,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	}
 	if (size < sizeof(host) || prng(&random) % 2)
 		return LLVMFuzzerMutate(data, size, max_size);
-	/* The guest's file, which may get longer */
+	/* Change the guest's file, which may become longer */
 	changed = LLVMFuzzerMutate(data + sizeof(host) + host, size - sizeof(host) - host, max_size - sizeof(host) - host);
 	return sizeof(host) + host + changed;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* A guest's trace of Perfetto, as an attacker writes it: its clocks, and its packets as they are rewritten. */
+/* A guest's Perfetto trace, as an attacker writes it: its clocks, and its packets while they are rewritten. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* One jump forward and one backward, as the seeds have them */
+/* One jump forward and one backward, like the seeds */
 static void make_history(struct vm_history *vm)
 {
 	struct vcpu_history *vcpu = vm_history_vcpu(vm, 0);
@@ -38,7 +38,7 @@ static void rewrite_all(struct packet_file *file, struct guest_times *times)
 	while (packet_file_next(file, &packet) > 0) {
 		if (packet_copy_host(&copy, packet) || packet_rewrite(&rewrite, packet))
 			break;
-		/* What is written is one packet again */
+		/* The output is one packet again */
 		again = (struct cursor) { rewrite.out.bytes, rewrite.out.size };
 		if (rewrite.out.size &&
 		    (wire_take_field(&again, &field) != 1 || field.type != WIRE_BYTES || again.left))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A file of any bytes whose pages get other times, read back: each event has the bytes that it had and the time that
- * it was given, the same events are lost, and the options are the same. The first byte of the input says which times.
+ * A file of any bytes whose pages get other times, read back. Each event has its old bytes and its new time, the same
+ * events are lost, and the options are the same. The first byte of the input selects the times.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ static uint8_t kind;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
-/* A file without a name */
+/* An unnamed file */
 int atomic_file_open(struct atomic_file *file, const char *path)
 {
 	*file = (struct atomic_file) { .path = path, .fd = MEMORY_OUTPUT };
@@ -48,7 +48,7 @@ void atomic_file_close(struct atomic_file *file)
 {
 }
 
-/* As it was, scaled, near each other, far apart, at random, back within each page */
+/* The time is unchanged, scaled, close to others, far apart, random, or goes back within each page */
 static int give_time(void *context, const struct rewritten_event *event, uint64_t *time)
 {
 	uint64_t seed = event->ts ^ event->page << 32 ^ event->number ^ kind;
@@ -81,7 +81,7 @@ static int give_time(void *context, const struct rewritten_event *event, uint64_
 	return 0;
 }
 
-/* All events of a CPU: @pages says where each is, @events what was lost before it */
+/* Compare all events of a CPU: @pages has the place of each event, @events the losses before it */
 static void compare_events(struct trace_dat *dat, struct trace_dat *copy, size_t buffer, size_t cpu)
 {
 	struct rewritten_event at = { .buffer = buffer, .cpu = cpu };
@@ -113,7 +113,7 @@ static void compare_events(struct trace_dat *dat, struct trace_dat *copy, size_t
 	cpu_stream_close(&copied);
 }
 
-/* Offsets in options differ */
+/* Compare options; only offsets in them differ */
 static void compare_options(const struct trace_dat *dat, const struct trace_dat *copy, bool retired)
 {
 	size_t j = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* A page of any bytes and size: what it has lies in it, one after the other, and it comes to an end. */
+/* A page of any bytes and size: all events are within the page and in order, and reading ends. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What show --json may have written, or anything else: what is read of it is in bounds, and what is not says why. */
+/* The output of show --json, or anything else: what is read from it is within bounds, and an error has a text. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

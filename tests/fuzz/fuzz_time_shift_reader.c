@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * TIME_SHIFT options as a file may bring them, applied at times that the input brings as well. The first
- * two bytes say how long the option is; the rest is times.
+ * Arbitrary TIME_SHIFT options, as a file can have them, applied to times from the input. The first two bytes are the
+ * option's length; the rest after it is times.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static void apply(const struct time_shift_reader *reader, uint64_t ts)
 
 		if (!time_shift_corrects(reader, v) && host != ts)
 			abort();
-		/* At each sample and beside it */
+		/* At each sample and next to it */
 		for (size_t i = 0; v < reader->nr_vcpus && i < reader->nr_samples[v]; i++)
 			for (uint64_t beside = 0; beside < 3; beside++)
 				time_shift_apply(reader, v,
@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size -= 2;
 	if (length > size)
 		length = size;
-	/* A copy of that size, so that a read after it is detected */
+	/* A copy of the exact size, so that reads after it are detected */
 	option = malloc(length ? length : 1);
 	memcpy(option, data, length);
 	time_shift_decode(&reader, option, length);

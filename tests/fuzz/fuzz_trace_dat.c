@@ -2,7 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
  * A file of any bytes, read as verbs read it: the formats of events, all options, all events of all buffers. Errors
- * have the place, and the amount of data read is limited by the size of the file.
+ * have a place, and the size of the file limits the amount of data that is read.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ static void touch(const struct ring_event *event)
 	(void)last;
 }
 
-/* Returns: how many there are */
+/* Returns: the number of events */
 static size_t read_events(struct trace_dat *dat, const struct trace_dat_buffer *buffer)
 {
 	const struct cpu_stream *cpu;
@@ -85,7 +85,7 @@ static size_t read_events(struct trace_dat *dat, const struct trace_dat_buffer *
 	}
 	if (ret < 0) {
 		check_error(dat, ret);
-		/* Not allowed, but harmless */
+		/* Reading on after an error is not allowed, but harmless */
 		while (trace_stream_next(&stream, &cpu) == 1)
 			touch(&cpu->event);
 	}
@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; i < dat.nr_buffers && !ret; i++)
 		events += read_events(&dat, &dat.buffers[i]);
-	/* Each event takes 4 bytes, and no two of them the same */
+	/* Each event takes at least 4 bytes, and events do not overlap */
 	if (dat.compression == COMPRESSION_NONE && events > size / 4)
 		abort();
 	trace_dat_close(&dat);

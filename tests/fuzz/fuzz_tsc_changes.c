@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Lists of changes from arbitrary events, of few threads, VMs and values, so that they meet. Some go through
- * probe_repeats() before, as those of a host's file do.
+ * Lists of changes from arbitrary events, with few threads, VMs and values, so that events interact. Some are
+ * filtered by probe_repeats() first, like those of a host's file.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,7 +37,7 @@ static struct tsc_offset_event make_event(const uint8_t *data, uint64_t *time)
 		.tsc_protected	= data[4] >> 4 == 15,
 	};
 
-	/* The kernel's own events have no number of a VM, and a name on kernels with our patches only */
+	/* The kernel's own events lack @vm, and have the VM's name only on kernels with our patches */
 	named = event.kind != TSC_EVENT_CHANGE || data[5] >> 6 == 3;
 	if (named) {
 		event.vm_pid = 100 + (data[5] & 1);
@@ -45,7 +45,7 @@ static struct tsc_offset_event make_event(const uint8_t *data, uint64_t *time)
 	}
 	if (event.kind != TSC_EVENT_CHANGE)
 		event.vm = data[5] >> 3 & 3;
-	/* Numbers of VMs are in the kernel's own events, and in what debugfs has */
+	/* The kernel's own events and debugfs have @vm_id */
 	if (event.kind == TSC_EVENT_CHANGE ? !named : !event.vm)
 		event.vm_id = data[5] >> 4 & 3;
 	return event;
@@ -63,7 +63,7 @@ static void check(const struct tsc_offset_event *events, size_t nr, size_t given
 			abort();
 		if (event->kind != TSC_EVENT_CHANGE && event->kind != TSC_EVENT_STATE)
 			abort();
-		/* Whose the thread is; and lives are those of a name */
+		/* A thread's state has a VM, and only named VMs have lives */
 		if ((event->kind == TSC_EVENT_STATE || event->vm_life) && !event->vm_pid)
 			abort();
 		if (event->vm_life >= given)

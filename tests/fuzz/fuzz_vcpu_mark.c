@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Arbitrary text in trace_marker: a text that is taken for a mark is one, and printing it gives the same line. */
+/* Arbitrary text in trace_marker: a text that is accepted as a mark is one, and printing it gives the same line. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Command lines of any words: nothing after them is read, and what they say is bounded by them. */
+/* Command lines of any words: nothing after them is read, and all results lie within them. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

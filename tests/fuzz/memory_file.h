@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Included before all else in each source of a fuzzer that reads files: they are memory. System calls would take most
- * of the time. There are two, "guest" and any other name, and one that is written.
+ * Include this first in each source of a fuzzer that reads files: the files are in memory, because system calls would
+ * take most of the time. There are two input files, "guest" and any other name, and one output file.
  */
 #ifndef FUZZ_MEMORY_FILE_H
 #define FUZZ_MEMORY_FILE_H
@@ -21,7 +21,7 @@ struct memory_file {
 	size_t		size;
 };
 
-/* What is written; it keeps its memory from one input to the next */
+/* The output file; it keeps its memory from one input to the next */
 struct memory_output {
 	uint8_t	*data;
 	size_t	size;
@@ -33,7 +33,7 @@ extern struct memory_output memory_output;
 
 #define MEMORY_FD	1000
 #define MEMORY_OUTPUT	(MEMORY_FD + 2)
-/* The disk is full then */
+/* The disk is full at this size */
 #define MEMORY_OUTPUT_MAX	(32UL << 20)
 
 static inline int memory_open(const char *path, int flags)
@@ -76,7 +76,7 @@ static inline ssize_t memory_pread(int fd, void *data, size_t size, off_t offset
 	return size;
 }
 
-/* It has no holes */
+/* The file has no holes */
 static inline off_t memory_lseek(int fd, off_t offset, int whence)
 {
 	return whence == SEEK_DATA ? offset : (off_t)memory_file(fd)->size;
@@ -112,7 +112,7 @@ static inline ssize_t memory_pwrite(int fd, const void *data, size_t size, off_t
 	return (ssize_t)size;
 }
 
-/* Not between files of these kinds */
+/* copy_file_range() does not work for these files */
 static inline ssize_t memory_copy(const off_t *from_at, const off_t *to_at)
 {
 	errno = EXDEV;

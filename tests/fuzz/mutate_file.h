@@ -20,7 +20,7 @@
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
-/* A number as one that matters: near to what it was, near to another, or any */
+/* A new number that matters: near the old one, near another number, or random */
 static inline uint64_t other_number(uint64_t *random, uint64_t old, uint64_t another)
 {
 	switch (prng(random) % 5) {
@@ -37,7 +37,7 @@ static inline uint64_t other_number(uint64_t *random, uint64_t old, uint64_t ano
 	}
 }
 
-/* An aligned number of 4 or 8 bytes among some bytes; another of them gives it its value, or not */
+/* Change an aligned number of 4 or 8 bytes, possibly to the value of another number in @data */
 static inline void change_number(uint64_t *random, uint8_t *data, size_t size)
 {
 	size_t width = prng(random) % 2 ? 8 : 4;
@@ -60,7 +60,7 @@ static inline void change_page(uint64_t *random, uint8_t *page, size_t size, con
 		memcpy(page, other, size);
 		break;
 	case 1:
-		/* The time of all, or how much there is */
+		/* The page's time or its committed size */
 		change_number(random, page, PAGE_HEADER);
 		break;
 	case 2:
@@ -71,7 +71,7 @@ static inline void change_page(uint64_t *random, uint8_t *page, size_t size, con
 	}
 }
 
-/* A page of some buffer's CPU. Returns: false without any */
+/* Change a page of some buffer's CPU. Returns: false if there is none */
 static inline bool change_pages(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
 {
 	const struct trace_dat_buffer *buffer;
@@ -116,7 +116,7 @@ static inline void change_option(uint64_t *random, const struct trace_dat *dat, 
 		LLVMFuzzerMutate(file + option->offset, option->size, option->size);
 }
 
-/* A page or an option of an open file, whose bytes are at @file */
+/* Change a page or an option of an open file, whose bytes are at @file */
 static inline void mutate_file(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
 {
 	if (prng(random) % 4 == 0 || !change_pages(random, dat, file))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Makes a VM with one vCPU, without memory or code, and gives it the TSC offsets on the command line"""
+"""Makes a VM with one vCPU, without memory or code, and sets the TSC offsets on the command line"""
 import ctypes
 import fcntl
 import os

@@ -17,14 +17,14 @@ UNIT, RULES = 'tsc-offset-instance.service', '90-tsc-offset.rules'
 
 
 def text_for(name, tool):
-    """The file of this name, as if the tool were installed elsewhere"""
+    """The file with this name, as if the tool were installed elsewhere"""
     text, installed = read(built(f'systemd/{name}')), configured('installed_tool')
     assert text.count(f'{installed} instance ') >= 1, f'{name} does not run {installed}'
     return text.replace(installed, tool)
 
 
 def verify(directory, text, *units):
-    """systemd's messages when the unit is enabled, on a machine with this one's units"""
+    """systemd's messages about the unit if it is enabled, together with the units of this machine"""
     unit = os.path.join(directory, UNIT)
     write(unit, text)
     wanted = re.search(r'^WantedBy=(\S+)$', text, re.M)[1]
@@ -32,8 +32,7 @@ def verify(directory, text, *units):
     link = f'{directory}/{wanted}.wants/{UNIT}'
     if not os.path.islink(link):
         os.symlink(unit, link)
-    # The colon at the end: and all directories that there are
-    # The page that the unit names may be missing
+    # The colon at the end adds all existing directories. The manual page that the unit names may be missing.
     done = subprocess.run(['systemd-analyze', '--man=no', 'verify', *units],
                           env={**os.environ, 'SYSTEMD_UNIT_PATH': f'{directory}:'},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -41,7 +40,7 @@ def verify(directory, text, *units):
 
 
 def is_confined(directory, text):
-    """Is it below 4 of 10 by systemd's own measure, which is 9.5 for an unconfined unit?"""
+    """Whether systemd's own exposure level of the unit is below 4 of 10; an unconfined unit has 9.5"""
     unit = os.path.join(directory, UNIT)
     write(unit, text)
     known = subprocess.run(['systemd-analyze', 'security', '--help'], stdout=subprocess.PIPE, text=True, check=False)
@@ -61,10 +60,10 @@ class TestSystemd(Case):
 
     def test_unit(self):
         self.assertEqual(verify(self.directory, self.text, UNIT), '')
-        # The boot has no cycle
+        # The unit causes no ordering cycle at boot
         self.assertEqual(verify(self.directory, self.text, 'multi-user.target'), '')
         self.assertTrue(is_confined(self.directory, self.text))
-        # The boot waits for it, and would for ever
+        # The boot waits for the unit, so its time must be limited
         timeout = re.search(r'^TimeoutStartSec=(\d+)$', self.text, re.M)
         self.assertLessEqual(int(timeout[1]), 60)
 
@@ -78,7 +77,7 @@ class TestSystemd(Case):
             self.assertIn(part, verify(self.directory, wrong, target))
         wrong = self.text.replace('NoNewPrivileges=yes', '').replace('CapabilityBoundingSet=', 'Environment=X=')
         wrong = wrong.replace('SystemCallFilter=', 'Environment=Y=')
-        # One that may do anything, unless this systemd-analyze cannot judge files
+        # An unconfined unit is detected, unless this systemd-analyze cannot evaluate files
         self.assertTrue(not is_confined(self.directory, wrong)
                         or is_confined(self.directory, '[Service]\nExecStart=/bin/true\n'))
 
@@ -87,7 +86,7 @@ class TestSystemd(Case):
 @unittest.skipUnless(shutil.which('udevadm'), 'no program udevadm')
 class TestUdev(Case):
     def run_by(self, action, device):
-        """The programs that udev would run"""
+        """The programs that udev would run for an event"""
         script = 'mount -t tmpfs none /run; for dir in /lib/udev /usr/lib/udev /etc/udev; do ' \
                  'if [ -d $dir ]; then mount -t tmpfs none $dir; fi; done; ' \
                  'mkdir -p /etc/udev/rules.d; cp "$1" /etc/udev/rules.d/; ' \
@@ -107,7 +106,7 @@ class TestUdev(Case):
                 self.skipTest(f'no {module}')
         text = text_for(RULES, TOOL)
         self.assertEqual(text.count(f'"{INSTANCE}"'), 1)
-        # Whether there is an instance on this machine must not matter
+        # The result must not depend on an instance on this machine
         write(self.path(RULES), text.replace(INSTANCE, str(self.directory)))
         self.assertEqual(self.run_by('add', kvm), [f'{TOOL} instance start'])
         self.assertEqual(self.run_by('remove', kvm), [])

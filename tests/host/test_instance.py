@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset instance on this machine's tracefs, with events of its KVM.
 
-VMs with vCPUs that never run get TSCs; each time is one event. All results are compared with the instance's files.
-Other VMs of this machine may write events at the same time.
+VMs with vCPUs that never run get TSC values; each causes one event. All results are compared with the instance's
+files. Other VMs of this machine may cause events at the same time.
 """
 import fcntl
 import json
@@ -26,18 +26,18 @@ import manual
 TOOL = Tool()
 PID = os.getpid()
 
-# What a status may say because of others
+# Problems in a status that other processes may cause
 FOREIGN = re.compile(r'process (?!%d\b)\d+' % PID)
 
 
 def events():
-    """The lines of the trace, without the thread's name, which the kernel forgets"""
+    """The lines of the trace, without the thread's name, which the kernel may forget"""
     return [re.sub(r'^.*?-(\d+ +\[)', r'\1', line) for line in read(f'{INSTANCE}/trace').splitlines()
             if not line.startswith('#')]
 
 
 def undocumented(state):
-    """Members that the manual does not have"""
+    """Members that are missing in the manual"""
     return manual.undocumented(manual.json_members(state), manual.page_section(manual.page_of('instance'), 'JSON'))
 
 
@@ -69,7 +69,7 @@ class Live(Case):
         return done.stderr
 
     def status(self, *problems):
-        """What status says in JSON. Its problems must be these, other processes' apart."""
+        """The JSON of status. Its problems must be these, apart from those of other processes."""
         done = TOOL('status', '--json')
         state = json.loads(done.stdout)
         self.assertEqual(done.returncode, INCOMPLETE if state['problems'] else DONE, done.stderr)
@@ -113,18 +113,18 @@ class TestStartAndStop(Live):
         self.assertIn('there is no instance', self.stop())
 
     def test_names_of_threads(self):
-        """A thread whose name looks like a line of trace is neither mistaken for another nor skipped"""
+        """A thread whose name looks like a line of the trace is neither confused with another nor skipped"""
         self.start()
         own = read('/proc/self/comm').strip()
         self.addCleanup(write, '/proc/self/comm', own)
         vm = self.vm()
-        # The last one is the one by which all other tests are to see us
+        # The last one restores the name that all other tests expect
         names = ('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', 'x\n#', '#', '#\n', '\n', 'x\n-1 [0] ', '#-1 [0] 9\n#-1 [',
                  '\n-1 (3) [0] 9: ', '-1\n [0] 1: \n', '# [LOST 3 ]\n', '\x1b[2K', own)
         for number, name in enumerate(names, 1):
             write('/proc/self/comm', name)
             vm.set_tsc(0, 1 << 40)
-            # The kernel remembers names as threads are scheduled
+            # The kernel records names when threads are scheduled
             deadline = time.monotonic() + 10
             while not re.search(rf'^ *{re.escape(name)}-{PID} ', read(f'{INSTANCE}/trace'), re.M):
                 self.assertLess(time.monotonic(), deadline)
@@ -174,7 +174,7 @@ class TestStartAndStop(Live):
         self.assertEqual(len([text for text in said if 'records already' in text]), 5, said)
 
     def test_locked(self):
-        """By a process that never ends"""
+        """The lock is held by a process that never ends"""
         lock = os.open(f'{TRACING}/instances', os.O_RDONLY | os.O_DIRECTORY)
         self.addCleanup(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -198,7 +198,7 @@ class TestStartAndStop(Live):
         self.vm()
         before, small = own_events(), sizes()
         self.assertEqual(len(before), 2)
-        # Asked for the same again it has nothing to do; asked for nothing it keeps what it has
+        # The same request again changes nothing; without a request the size is kept
         self.start('--buffer-size', '64', says='records already')
         self.start(says='records already')
         self.assertEqual(sizes(), small)
@@ -237,7 +237,7 @@ class TestWhatIsWrong(Live):
         self.status()
 
     def test_wrong_clock(self):
-        """Like one that was made by hand, or by the kernel's command line"""
+        """An instance that was made by hand or by the kernel's command line"""
         os.mkdir(INSTANCE)
         state = self.status('the clock is local', f'{EVENT}/enable is 0')
         self.assertEqual([found['kind'] for found in state['findings'][:2]], ['clock', 'instance'])
@@ -346,7 +346,7 @@ class TestWhoIsRecorded(Live):
         for vcpu in 0, 1:
             vm.set_tsc(vcpu, 1 << 40)
         self.assertEqual(len(own_events()), 2)
-        # A hypervisor that always reports 0 as the offset before gives nothing to judge by
+        # With a hypervisor that always reports 0 as the previous offset nothing can be detected
         if all(' prev=0 ' in line for line in own_events()):
             self.status()
         else:
@@ -369,7 +369,7 @@ class Surroundings(Live):
             self.skipTest(f'no mount namespace: {probe.stderr.strip()}')
 
     def modprobe(self, does):
-        """An environment with a modprobe of our own"""
+        """An environment with our own modprobe"""
         path = os.path.join(self.directory, 'modprobe')
         write(path, f'#!/bin/sh\necho "$@" >> {self.directory}/called\n{does}\n')
         os.chmod(path, 0o755)
@@ -389,7 +389,7 @@ class Surroundings(Live):
 
 class TestSurroundings(Surroundings):
     def test_module_comes_by_start(self):
-        """What loading it does: the event appears"""
+        """The module is loaded by start: the event appears"""
         done = TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe(f'umount {TRACING}/events/kvm'))
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assertEqual(self.called(), '-q kvm\n')
@@ -417,19 +417,19 @@ class TestSurroundings(Surroundings):
         clocks = os.path.join(self.directory, 'clocks')
         write(clocks, '[local] global counter\n')
         self.refused(TOOL.hidden(f'mount --bind {clocks} {TRACING}/trace_clock', 'start'), 'x86-tsc')
-        # The control: with it among them
+        # The control: with x86-tsc in the list
         write(clocks, '[local] global counter x86-tsc\n')
         done = TOOL.hidden(f'mount --bind {clocks} {TRACING}/trace_clock', 'start')
         self.assertEqual(done.returncode, DONE, done.stderr)
 
     def test_tracefs_on_demand(self):
         umount = f'while mountpoint -q {TRACING}; do umount -l {TRACING}; done'
-        # Only start and stop mount it
+        # Only start and stop mount tracefs
         done = TOOL.hidden(f'{umount}; while mountpoint -q /sys/kernel/debug; do '
                            'umount -l /sys/kernel/debug; done', 'status')
         self.assertEqual(done.returncode, FAILED)
         self.assertIn('tracefs is not mounted', done.stderr)
-        # Nor does the kernel, because of a look into debugfs
+        # status must not make the kernel mount it either, by access to debugfs
         done = TOOL.hidden(f'{umount}; mountpoint -q /sys/kernel/debug || mount -t debugfs nodev /sys/kernel/debug',
                            'status')
         self.assertEqual(done.returncode, FAILED)
@@ -442,7 +442,7 @@ class TestSurroundings(Surroundings):
         self.assertFalse(os.path.exists(INSTANCE))
 
     def test_module_goes(self):
-        """Seen from status: the event's files are gone from the instance"""
+        """status after the module was unloaded: the event's files are gone from the instance"""
         self.start()
         self.status()
         done = TOOL.hidden(f'mount -t tmpfs none {INSTANCE}/events/kvm', 'status')
@@ -451,7 +451,7 @@ class TestSurroundings(Surroundings):
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):
-        """The kernel refuses root's calls: the message has its mode"""
+        """The kernel refuses root's calls: the message has the lockdown mode"""
         lockdown = os.path.join(self.directory, 'lockdown')
         hide = f'mount -t tmpfs none /sys/kernel/security; cp {lockdown} /sys/kernel/security/lockdown'
 
@@ -481,10 +481,10 @@ class TestSurroundings(Surroundings):
 
 
 class TestTimeout(Surroundings):
-    """Waits for it to pass: in the suite slow"""
+    """Waits for the timeout: only in the slow suite"""
 
     def test_module_takes_for_ever(self):
-        """The boot waits for start, but start does not wait forever"""
+        """Loading the module takes forever: start gives up, because the boot waits for it"""
         self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
                      "'modprobe kvm' did not finish within 15 s")
         self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset instance: usage, and its messages where it cannot work"""
+"""tsc-offset instance: usage, and messages if it cannot work"""
 import os
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ class TestUsage(Case):
         options = {word.strip('[],') for word in TOOL('-h').stdout.split() if word.startswith(('--', '[--'))}
         self.assertEqual(options, {'--buffer-size', '--probes', '--json', '--help'})
         for option in options:
-            # The control: one that is not there is refused as such
+            # The control below: an option that does not exist is refused as such
             self.assertNotIn('unknown option', TOOL(option).stderr)
         self.assertIn('unknown option', TOOL('--nonsense').stderr)
 
@@ -51,7 +51,7 @@ class TestUsage(Case):
 
 
 class TestNoRight(Case):
-    """As user nobody; root's access is the control of test_instance.py"""
+    """As user nobody; test_instance.py is the control, as root"""
     def setUp(self):
         super().setUp()
         if not os.path.isdir(TRACING):
@@ -71,7 +71,7 @@ class TestNoRight(Case):
 
 @unittest.skipIf(os.getuid(), 'needs root')
 class TestNoTracefs(Case):
-    """Where nothing is mounted, and nothing can be"""
+    """Without a mounted tracefs, and without a way to mount it"""
     HIDE = f'''
         for dir in {TRACING} /sys/kernel/debug/tracing /sys/kernel/debug; do
             while mountpoint -q $dir; do umount -l $dir; done

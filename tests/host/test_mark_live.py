@@ -32,7 +32,7 @@ class TestMark(Case):
         self.vm.run(0)
 
     def lines(self):
-        """Of this process's VM"""
+        """The mark's lines for this process's VM"""
         return [line.groups() for line in LINE.finditer(read(f'{BUFFER}/trace')) if int(line[1]) == PID]
 
     def test_lines(self):
@@ -62,7 +62,7 @@ class TestMark(Case):
         self.assertIn(f'the clock of {NAME} is local, not x86-tsc', done.stderr)
 
     def test_off(self):
-        """Nothing is recorded there, so nothing is marked"""
+        """A buffer that does not record gets no mark"""
         write(f'{BUFFER}/tracing_on', '0')
         self.one_line(MARK('-B', NAME), FAILED, f'nothing is recorded in {NAME}')
         self.assertEqual(self.lines(), [])

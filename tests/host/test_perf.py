@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""perf script on changes that this machine's own KVM makes"""
+"""perf script with changes by this machine's KVM"""
 import os
 import subprocess
 import sys
@@ -39,7 +39,7 @@ class TestPerf(Case):
         ours, _ = check_lines(stock, shown)
         must_fail(check_lines, stock, stock)
         self.assertEqual(errors, stock_errors)
-        # The first one is KVM's own when it makes the vCPU
+        # The first change is KVM's own when it makes the vCPU
         self.assertEqual(ours, 1 + len(OFFSETS))
         for line, offset in zip(list(filter(is_ours, shown.splitlines()))[1:], OFFSETS):
             self.assertIn(f' next={offset} ', line)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset record on this machine, with a VM of its KVM whose offsets do not change.
+"""tsc-offset record on this machine, with a KVM VM whose offsets do not change.
 
-trace-cmd is a script, which creates a recording of only that VM, without its offsets.
+A script replaces trace-cmd and creates a recording of only this VM, without its offsets.
 """
 import ctypes
 import fcntl
@@ -25,7 +25,7 @@ OFFSET = -44_000_000_000
 DEBUGFS = '/sys/kernel/debug/kvm'
 SET_DEVICE_ATTR, TSC_CTRL, TSC_OFFSET = 0x4018aee1, 0, 0
 TRACEFS = '/sys/kernel/tracing'
-# If there is a FIFO it records until something is written to that; a file named fill takes what room is left
+# If there is a FIFO, it records until something is written to the FIFO; a file named "fill" takes the remaining space
 SCRIPT = '''#!/bin/bash
 [ ! -p fifo ] || read -r word < fifo
 cp ../made/host.dat trace.dat
@@ -47,7 +47,7 @@ class TestRecordLive(Case):
         super().setUp()
         self.vm = Vm(1)
         self.addCleanup(self.vm.close)
-        # From now on this thread is the vCPU's
+        # This thread becomes the vCPU's thread
         self.vm.run(0)
         for name in 'made', 'out', 'out2':
             os.mkdir(self.path(name))
@@ -59,12 +59,12 @@ class TestRecordLive(Case):
             skip("KVM's debugfs does not show the threads of vCPUs")
 
     def write(self, wrong=0):
-        """A recording of the VM, at any time, as nothing changes"""
+        """Write a recording of the VM; its time does not matter, because nothing changes"""
         set_offset(self.vm, 0, OFFSET)
         scenario = Scenario(vcpus=1, changes=0, segments=8, tids=[[os.getpid()]])
         vm, = scenario.vms
         vm.pid, vm.fd = os.getpid(), self.vm.fds[0]
-        # Some kernels do not follow the request
+        # Some kernels do not set the requested offset
         vm.vcpus[0].initial = int(read(f'{self.directory_of_vm}/vcpu0/tsc-offset').strip('\n\0')) + wrong
         scenario.write(self.path('made'))
 
@@ -79,7 +79,8 @@ class TestRecordLive(Case):
         return json.loads(done.stdout)['guests'][0]['violations']
 
     def begin(self, out='out'):
-        """A record whose trace-cmd waits, and what ends that when it is written to: then all is in the instance"""
+        """Start a record whose trace-cmd waits. Returns the process, and a file: writing to it ends trace-cmd. By
+        then the instance has everything."""
         os.mkfifo(self.path(f'{out}/fifo'))
         process = subprocess.Popen([TOOL, 'record', '-A', 'g1'], cwd=self.path(out), stderr=subprocess.PIPE, text=True,
                                    env=os.environ | {'TRACE_CMD': self.path('trace-cmd')})
@@ -97,12 +98,12 @@ class TestRecordLive(Case):
         self.assertRegex(self.record(), rf'^tsc-offset: trace-g1.dat: VM {name}, 1 vCPU, 0 changes; '
                                         r'([0-9,]+) of \1 sampled events in guest mode, error at most [0-9,]+ cycles$')
         self.assertEqual(self.violations(), 0)
-        # The control: the files alone do not have it
+        # The control: the files alone lack the offset
         done = self.run_tool('stamp', 'made/host.dat', 'made/g1.dat')
         self.assertNotEqual(done.returncode, DONE)
 
     def kill(self):
-        """A record that is killed while trace-cmd goes on, and ends later. Returns the name of what is left"""
+        """Kill record while trace-cmd continues; it ends later. Returns the name of the instance that is left."""
         process, fifo = self.begin()
         with process, fifo:
             process.kill()
@@ -121,7 +122,7 @@ class TestRecordLive(Case):
                               capture_output=True, text=True, check=False)
 
     def test_killed(self):
-        """stamp completes the recording by what is left, once"""
+        """stamp completes the recording from the instance that is left, once"""
         self.write()
         name = self.kill()
         done = self.stamp_here()
@@ -131,7 +132,7 @@ class TestRecordLive(Case):
         self.assertNotIn(name, self.instances())
 
     def test_killed_elsewhere(self):
-        """The control: what another file's recording left is not touched"""
+        """The control: the instance of another file's recording is not touched"""
         self.write()
         name = self.kill()
         os.rename(self.path('out/trace.dat'), self.path('out/other.dat'))
@@ -142,7 +143,7 @@ class TestRecordLive(Case):
         os.rmdir(f'{TRACEFS}/instances/{name}')
 
     def two_at_once(self, first_to_end):
-        """Two of the same VM: none takes the other's instance, or its offsets"""
+        """Two recordings of the same VM: neither uses the other's instance or offsets"""
         outs = ['out', 'out2']
         begun = {out: self.begin(out) for out in outs}
         running = {out: f'tsc_offset.record-{process.pid}-' for out, (process, _) in begun.items()}
@@ -172,9 +173,9 @@ class TestRecordLive(Case):
         self.two_at_once('out2')
 
     def fill(self, room):
-        """Record with and without free space of trace-cmd: the last message"""
+        """Record with this much free space after trace-cmd. Returns the last message."""
         self.write()
-        # What record appends would fit into a page that is there already
+        # What record appends would otherwise fit into an existing page
         os.truncate(self.path('made/g1.dat'), -(-os.path.getsize(self.path('made/g1.dat')) // 4096) * 4096)
         subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16m', 'none', self.path('out')], check=True)
         self.addCleanup(subprocess.run, ['umount', self.path('out')], check=True)
@@ -184,7 +185,7 @@ class TestRecordLive(Case):
         return self.record(status=7)
 
     def test_disk_full(self):
-        """What trace-cmd wrote stays as it is, to the byte, and its exit status as well"""
+        """trace-cmd's files and exit status are unchanged"""
         self.assertRegex(self.fill(room=False), 'No space left on device; trace-g1.dat is left as trace-cmd wrote it$')
         for name, made in ('trace.dat', 'host.dat'), ('trace-g1.dat', 'g1.dat'):
             self.assertTrue(filecmp.cmp(self.path(f'out/{name}'), self.path(f'made/{made}'), shallow=False), name)
@@ -192,13 +193,13 @@ class TestRecordLive(Case):
         self.assertEqual(self.instances(), set())
 
     def test_disk_with_room(self):
-        """The control"""
+        """The control: with enough space"""
         self.assertRegex(self.fill(room=True), 'sampled events in guest mode')
         self.assertFalse(filecmp.cmp(self.path('out/trace-g1.dat'), self.path('made/g1.dat'), shallow=False))
         self.assertEqual(self.violations(), 0)
 
     def test_wrong_offset(self):
-        """The control: it is that of the machine"""
+        """The control: a recording with another offset than the machine's"""
         self.write(wrong=12_345_678)
         self.assertTrue(re.search('in doubt|left as trace-cmd wrote it', self.record()))
 

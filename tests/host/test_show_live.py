@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset show of this machine, with events of its KVM.
 
-VMs with vCPUs that never run get TSCs; each time is one event. The output must equal the files of the instance and of
-debugfs. Other VMs of this machine may write events at the same time.
+VMs with vCPUs that never run get TSC values; each causes one event. The output must equal the files of the instance
+and of debugfs. Other VMs of this machine may cause events at the same time.
 """
 import glob
 import json
@@ -22,7 +22,7 @@ from case import DONE, FAILED, INCOMPLETE, NOBODY, Case
 from kvm_tracing import INSTANCE, TRACING, Tool, Vm, main_live, read, write
 
 if sys.argv[1:] == ['vm']:
-    # A VM in a separate process, which sets TSCs by its input, until the input ends
+    # A VM in a separate process, which reads TSC values from its input until the input ends
     VM = Vm(2)
     print('ready', flush=True)
     for line in sys.stdin:
@@ -43,7 +43,7 @@ def signed(value):
 
 
 def events(tid):
-    """{vCPU: [(time, previous, next)]} of a thread, as the kernel's text has them"""
+    """{vCPU: [(time, previous, next)]} of a thread, from the kernel's text"""
     found = {}
     for line in read(f'{INSTANCE}/trace').splitlines():
         match = LINE.search(line)
@@ -54,7 +54,7 @@ def events(tid):
 
 
 def in_debugfs(pid, vcpu):
-    """The offset there, or None"""
+    """A vCPU's offset in debugfs, or None"""
     paths = glob.glob(f'{DEBUGFS}/{pid}-*/vcpu{vcpu}/tsc-offset')
     return int(read(paths[0])) if paths else None
 
@@ -95,14 +95,14 @@ class Base(Case):
         return vm
 
     def json(self, *arguments, **kwargs):
-        """The object, stderr and the exit status"""
+        """(JSON object, stderr, exit status)"""
         done = SHOW('--json', *arguments, **kwargs)
         self.assertIn(done.returncode, (DONE, INCOMPLETE), done.stderr)
         for line in done.stderr.splitlines():
             self.assertTrue(line.startswith('tsc-offset: '), done.stderr)
         found = json.loads(done.stdout)
         self.assertEqual((found['source'], found['clock']), ('live', 'x86-tsc'))
-        # A guest's TSC that moves backward makes no history incomplete
+        # A guest's TSC that moves backward does not make a history incomplete
         if done.returncode == DONE:
             self.assertTrue(found['complete'])
         return found, done.stderr, done.returncode
@@ -116,7 +116,7 @@ class Base(Case):
         return vm
 
     def check(self, vm, pid, wanted):
-        """Its changes are these, and the last one left the current value"""
+        """The VM has these changes, and the last one set the current value"""
         self.assertEqual([vcpu['vcpu_id'] for vcpu in vm['vcpus']], sorted(wanted))
         self.assertEqual(vm['threads'], [{'tid': pid, 'vcpu_id': vcpu} for vcpu in sorted(wanted)])
         for vcpu in vm['vcpus']:
@@ -142,7 +142,7 @@ class TestLive(Base):
         self.check(shown, PID, before)
         with self.assertRaises(AssertionError):  # the control
             self.check(shown, PID, {**before, 1: [*before[1][:-1], (before[1][-1][0], 0, 1)]})
-        # Nothing was consumed
+        # No event was consumed
         self.assertEqual(events(PID), before)
         self.assertEqual(self.one(self.json('--vm', str(PID))[0], PID)['vcpus'][0]['changes'],
                          shown['vcpus'][0]['changes'])
@@ -174,7 +174,7 @@ class TestLive(Base):
             self.assertEqual(status, INCOMPLETE)
 
     def test_two_processes(self):
-        """The same vcpu_ids in both"""
+        """Both processes have the same vcpu_ids"""
         self.start()
         children = [self.keep(Child()) for _ in range(2)]
         children[0].set_tsc(0, 1 << 40)
@@ -187,7 +187,7 @@ class TestLive(Base):
             self.assertEqual(len(events(child.pid)[1]), number)
         found, _, _ = self.json('--vm', str(children[1].pid))
         self.assertEqual([vm['id'] for vm in found['vms']], [children[1].pid])
-        # What has ended is left out, though the instance has its events
+        # VMs that have ended are omitted, although the instance has their events
         children[0].close()
         found, _, _ = self.json()
         self.assertEqual(self.vms(found, children[0].pid), [])
@@ -198,7 +198,7 @@ class TestLive(Base):
         self.assertIn(f'"{children[0].pid}"', done.stderr)
 
     def test_two_vms_of_one_process(self):
-        """Both created by the same thread: it is unknown whose changes are whose"""
+        """One thread created both VMs: which VM a change belongs to is unknown"""
         self.start()
         vms = [self.keep(Vm(1)), self.keep(Vm(2))]
         vms[0].set_tsc(0, 1 << 40)
@@ -210,16 +210,16 @@ class TestLive(Base):
         own = self.vms(found, PID)
         self.assertEqual(sorted(len(vm['vcpus']) for vm in own), [1, 2])
         self.assertEqual({len(vcpu['changes']) for vm in own for vcpu in vm['vcpus']}, {0})
-        # Nor is either of them meant by the process's number
+        # The process id does not select either of them
         done = SHOW('--vm', str(PID))
         self.assertEqual((done.returncode, done.stdout), (FAILED, ''))
-        # The control: one alone
+        # The control: a single VM
         vms.pop().close()
         self.assertNotIn('VMs:', self.json('--vm', str(PID))[1])
 
 
     def test_threads_of_one_process(self):
-        """Two VMs again, each made and run by a thread of its own, which debugfs names"""
+        """Two VMs, each made and run by a separate thread, which debugfs names"""
         self.start()
         vms, stop, ready = {}, threading.Event(), [threading.Event() for _ in range(2)]
 
@@ -262,12 +262,12 @@ class Hidden(Base):
 
 
 class TestProtected(Hidden):
-    """A guest with a protected TSC (TDX, SEV-SNP) cannot be had here: files of that kind in debugfs' place"""
+    """Guests with a protected TSC (TDX, SEV-SNP) are not available here: files like theirs replace debugfs"""
 
     def test_protected(self):
         vm = self.keep(Vm(2))
         directory = f'{DEBUGFS}/{PID}-{vm.fds[0]}'
-        # vCPU 0 is what a patched kernel says of any other
+        # vCPU 0 has the files of an ordinary vCPU on a patched kernel
         script = f"""
             mount -t tmpfs none {DEBUGFS}
             for vcpu in 0 1; do
@@ -284,7 +284,7 @@ class TestProtected(Hidden):
         done = self.hidden(script, '--vm', str(PID))
         self.assertRegex(done.stdout, r'vCPU 0 .*no change; offset -5 at host TSC \d+\n')
         self.assertRegex(done.stdout, r'vCPU 1 .*no change; protected TSC; offset not known\n')
-        # There is no instance; nothing more is reported about the unknown offset
+        # There is no instance. Nothing more is reported about the unknown offset.
         self.assertEqual((done.returncode, done.stderr.count('\n')), (INCOMPLETE, 1), done.stderr)
 
 
@@ -324,9 +324,9 @@ class TestMissingSources(Hidden):
         found = json.loads(done.stdout)
         self.assertFalse(found['complete'])
         self.check(self.one(found, child.pid), child.pid, events(child.pid))
-        # The control
+        # The control: with debugfs
         self.assertNotIn(DEBUGFS, SHOW().stderr)
-        # Changes of two VMs of one process are not taken for those of one
+        # Changes of two VMs of one process are not mixed up
         vms = [self.keep(Vm(1)) for _ in range(2)]
         done = self.hidden(self.HIDE_DEBUGFS, '--json')
         self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
@@ -343,9 +343,9 @@ class TestMissingSources(Hidden):
         self.assertIn('debugfs is not mounted', done.stderr)
 
     def test_nothing_is_mounted(self):
-        """By a look; what can be known is shown"""
+        """show mounts nothing, and shows what it can find"""
         def mounted(script):
-            """What there is of both after a look, what it said, and its status"""
+            """Which of both file systems are mounted after show, its messages, and its status"""
             script = f'{self.UNMOUNT}\n{script}\n"$@" > /dev/null || echo status $?; cat /proc/self/mounts'
             done = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh', SHOW.path,
                                    'show', '--vm', str(PID)], capture_output=True, text=True, check=False)
@@ -373,7 +373,7 @@ class TestMissingSources(Hidden):
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):
-        """If the kernel refuses root's calls, the message has this reason"""
+        """If the kernel refuses root's calls, the message has the reason"""
         self.start()
         vm = self.keep(Vm(1))
         files = glob.glob(f'{DEBUGFS}/{PID}-{vm.fds[0]}/vcpu0/*')
@@ -456,7 +456,7 @@ class TestDoubts(Base):
         vcpu, = self.one(found, PID)['vcpus']
         self.assertLess(len(vcpu['changes']), 2000)
         self.assertTrue(vcpu['changes'][0]['lost_before'])
-        # All that was lost came before: the end is certain
+        # All losses are earlier: the current value is certain
         self.assertFalse(vcpu['changes'][-1]['lost_before'])
         self.assertEqual(vcpu['current']['offset'], vcpu['changes'][-1]['next'])
 

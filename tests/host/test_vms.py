@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset vms of this machine, with VMs of its KVM in processes that have the command lines of VMMs.
+"""tsc-offset vms on this machine, with KVM VMs in processes that have the command lines of VMMs.
 
 Other VMs of this machine may exist as well. Vsock addresses need a guest: see lab/vms.py.
 """
@@ -27,7 +27,7 @@ PR_SET_DUMPABLE = 4
 
 
 def vmm():
-    """A VMM: listens at sockets of which the last is its vsock, has a VM, and ends with its input"""
+    """A VMM: it has a VM, listens on sockets, of which the last is its vsock, and ends with its input"""
     sockets = [socket.socket(socket.AF_UNIX) for _ in os.environ['SOCKETS'].split()]
     for listener, path in zip(sockets, os.environ['SOCKETS'].split()):
         listener.bind(path)
@@ -56,7 +56,7 @@ def vmm():
     sys.stdin.read()
 
 
-# As Python is started: its first argument is this script
+# Python was started as a VMM, with this script as its first argument
 if 'SOCKETS' in os.environ:
     vmm()
     sys.exit()
@@ -65,7 +65,7 @@ RECORD = Tool('record')
 
 
 def run_vms(*arguments, **kwargs):
-    """As users run it, without the line which says that this kernel has no kprobes"""
+    """Run vms as users do, without the line that this kernel has no kprobes"""
     done = Tool('vms')(*arguments, **kwargs)
     done.stderr = re.sub(r'^tsc-offset: no probe on KVM: .*\n', '', done.stderr, flags=re.M)
     return done
@@ -74,7 +74,7 @@ def run_vms(*arguments, **kwargs):
 class Vmm:
     """A process with a VM and a command line"""
     def __init__(self, *words, sockets=(), port=823, **environment):
-        # With a directory, or newer Pythons use posix_spawn() and refuse a first word that is empty
+        # Set a directory: otherwise newer Pythons use posix_spawn(), which refuses an empty first word
         self.process = subprocess.Popen([words[0], __file__, *words[1:]], executable=sys.executable, cwd=os.getcwd(),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env=os.environ | {'PYTHONHOME': f'{sys.prefix}:{sys.exec_prefix}',
@@ -119,7 +119,7 @@ class TestVms(Base):
         self.assertEqual(found['vm'], os.path.basename(directory))
         self.assertEqual([vcpu['offset'] for vcpu in found['vcpus']],
                          [int(read(f'{directory}/vcpu{n}/tsc-offset').strip('\n\0')) for n in (0, 1)])
-        # Without a probe it is not known whether a TSC is protected
+        # Without a probe it is unknown whether a TSC is protected
         is_protected = False if os.path.exists(f'{TRACEFS}/kprobe_events') else None
         self.assertEqual([(vcpu['vcpu_id'], vcpu['thread'], vcpu['tsc_protected'], vcpu['scaled'])
                           for vcpu in found['vcpus']], [(n, qemu.pid, is_protected, False) for n in (0, 1)])
@@ -133,7 +133,7 @@ class TestVms(Base):
         self.assertRegex(second, rf'^ +1 +{qemu.pid} +{found["vcpus"][1]["offset"]}  not scaled$')
 
     def test_names(self):
-        """By name, by process, and as show names it; several may have a name"""
+        """VMs are selected by name, by process id, and by the name that show uses; several can have the same name"""
         first, second = (self.vmm('qemu-system-x86_64', '-name', 'twin') for _ in range(2))
         pids = {first.pid, second.pid}
         self.assertEqual({vm['pid'] for vm in self.json('twin')['vms']}, pids)
@@ -145,7 +145,7 @@ class TestVms(Base):
             self.one_line(run_vms(*options, 'no\tsuch'), FAILED, "no VM 'no?such' runs on this machine")
 
     def test_hostile(self):
-        """Control characters stay within JSON, a name without an end within its column"""
+        """Control characters appear only in JSON, and a very long name stays within its column"""
         name = 'a\x1b[31m\n"\\' + 'ü' * 5000
         bad = self.vmm('qemu-system-x86_64', '-name', name)
         bytes_ = self.vmm(b'qemu-system-x86_64', b'-name', b'\xff\xfe\r')
@@ -179,7 +179,7 @@ class TestVms(Base):
 class TestSockets(Base):
     """VMMs whose vsock is a UNIX socket"""
     def test_firecracker(self):
-        """Set up by its API: it is the other socket"""
+        """Configured by its API: the vsock is the socket that is not the API's"""
         api, vsock = self.path('api.sock'), self.path('v.sock')
         vmm = self.vmm('/jail/firecracker', '--id', 'fc1', '--api-sock', api, sockets=(api, vsock))
         self.says(self.one(vmm), name='fc1', vmm='Firecracker', vsock='socket', socket=vsock, cid=None, agent=True)
@@ -197,7 +197,7 @@ class TestSockets(Base):
         self.says(self.one(vmm, '--port', '7'), name='fc2', vsock='socket', socket=more[1], cid=52, agent=True)
 
     def test_unknown(self):
-        """Of several sockets none is asked"""
+        """If there are several candidates, none is contacted"""
         sockets = self.path('a'), self.path('b')
         vmm = self.vmm('firecracker', '--id', 'fc3', sockets=sockets)
         self.says(self.one(vmm), vsock='unknown', socket=None, agent=None)
@@ -220,7 +220,7 @@ class TestSockets(Base):
 
 class TestMissing(Base):
     def test_other_user(self):
-        """Own VMs only, and no offsets"""
+        """An ordinary user sees only own VMs, without offsets"""
         own = self.vmm('qemu-system-x86_64', '-name', 'own', USER=str(NOBODY))
         other = self.vmm('qemu-system-x86_64', '-name', 'other')
         done = run_vms('--json', user=NOBODY, group=NOBODY, extra_groups=[])
@@ -233,7 +233,7 @@ class TestMissing(Base):
         pids = {vm['pid']: vm for vm in found['vms']}
         self.says(pids[own.pid], name='own', vm=None, vcpus=[])
         self.assertNotIn(other.pid, pids)
-        # The control
+        # The control: as root
         self.assertEqual({'own', 'other'}, {vm['name'] for vm in self.json()['vms'] if vm['pid'] in (own.pid, other.pid)})
 
     def test_no_debugfs(self):
@@ -246,7 +246,7 @@ class TestMissing(Base):
 
 
 class TestRecord(Base):
-    """What becomes of -A NAME; that the address is filled in shows in the lab"""
+    """How record handles -A NAME; lab/vms.py tests that the address is inserted"""
     def record(self, *arguments):
         script = self.path('trace-cmd')
         with open(script, 'w', encoding='utf-8') as file:
@@ -263,12 +263,12 @@ class TestRecord(Base):
             self.assertNotIn('-A', done.stderr)
 
     def test_refused(self):
-        """It is left to trace-cmd, and a line says why"""
+        """The name is passed to trace-cmd unchanged, and a line has the reason"""
         vsock = self.path('v')
         self.vmm('cloud-hypervisor', '--api-socket', 'ch1', '--vsock', f'socket={vsock}', sockets=[vsock])
         for name in 'none', 'twin', 'twin':
             self.vmm('qemu-system-x86_64', '-name', name)
-        # An address that the process cannot have, as it has no vhost-vsock
+        # An address that the process cannot have, because it does not use vhost-vsock
         for name in 'liar', 'a.b', 'a/b':
             self.vmm('qemu-system-x86_64', '-name', name, '-device', 'vhost-vsock-pci,guest-cid=4123456789')
         self.refuses('ch1', "the VM's vsock is a UNIX socket on the host")
@@ -279,7 +279,7 @@ class TestRecord(Base):
         self.refuses('a/b', "the guest's file is named after it, and a file name cannot have a slash")
 
     def test_left_alone(self):
-        """Addresses, and names that no VM has, are trace-cmd's"""
+        """Addresses, and names that no VM has, are left to trace-cmd"""
         self.vmm('qemu-system-x86_64', '-name', '7')
         for name in 'no-such-vm', 'no-such-vm:5', '7', '7:823', 'x@7', '@7:823', '10.0.0.1:5', 'fe80::1':
             self.refuses(name)

@@ -17,13 +17,13 @@ ONE = {'g1': 3}
 MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
 MOVED = (probes('g1', 20, 10000) + f" && guest-run g1 '{MOVE}' && "
          + probes('g1', 30, 10000, base=0x800))
-# In the guest: one CPU, so that one command line can do it
+# For the guest: one CPU, so that a single command line suffices
 PROBES = f'probe 20 10000 0 0; {MOVE}; probe 20 10000 0 0x400'
 
 
 def guest_agent(lab):
     lab.guests(g1='')
-    # Small enough for a command line
+    # It is small enough for a command line
     stripped = lab.directory / 'plugin.so'
     subprocess.run(['strip', '-o', stripped, PLUGIN], check=True)
     packed = base64.b64encode(lzma.compress(stripped.read_bytes())).decode()

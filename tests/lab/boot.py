@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The instance from boot on, as systemd and udev start it: its state when guest managers start.
 
-One manager is named in the unit, and only that orders it; the other starts as most services do.
+One manager is ordered only because the unit names it; the other one starts as most services do.
 """
 import os
 import re
@@ -21,7 +21,7 @@ INSTANCE = f'{TRACING}/instances/tsc_offset'
 CLOCK = f'{INSTANCE}/trace_clock'
 ENABLE = f'{INSTANCE}/events/kvm/kvm_write_tsc_offset/enable'
 
-# The clock of all tracing shows what the manager could have seen more
+# The manager also reads the global trace clock: this shows that it could have read the files of an instance
 MANAGER = f'''
 [Service]
 Type=oneshot
@@ -35,8 +35,8 @@ MANAGERS = {
     'other-manager': MANAGER + '[Install]\nWantedBy=lab.target\n',
 }
 
-# Without an order, everything that starts meanwhile comes before the end of this. With a plus, because udevadm needs
-# more privileges than the unit has.
+# Without an ordering, everything that starts meanwhile is finished before this ends. The plus is necessary, because
+# udevadm needs more privileges than the unit has.
 SLOW = '''
 [Service]
 ExecStartPost=+/bin/udevadm control --ping
@@ -50,7 +50,7 @@ def enable(files, unit):
 
 
 def install(lab):
-    """What is installed, and the managers: files to lay over the host's root."""
+    """Install the files and the managers into a directory that is laid over the host's root."""
     files = lab.directory / 'files'
     subprocess.run(['meson', 'install', '-C', BUILD, '--no-rebuild', '--quiet'], check=True,
                    stdout=subprocess.DEVNULL, env=os.environ | {'DESTDIR': str(files)})
@@ -82,7 +82,7 @@ def timestamp(lab, unit, name):
 
 
 def status(lab, wanted):
-    """Check the exit status of tsc-offset instance status; returns what it says."""
+    """Check the exit status of tsc-offset instance status; return its result."""
     run = lab.run(f'{lab.tool} instance status')
     if not check(run.status == wanted, f"'instance status' exits with {run.status}"):
         print(run.out + run.err)
@@ -90,7 +90,7 @@ def status(lab, wanted):
 
 
 def reload_kvm(lab):
-    """Unload KVM and load it again, and wait for all that udev makes of it."""
+    """Unload KVM and load it again, and wait until udev is done."""
     lab.until('modprobe -r kvm_amd && [ ! -e /sys/module/kvm ]')
     gone = status(lab, 3)
     check('was unloaded' in gone.err, 'it says that the module was unloaded')
@@ -134,7 +134,7 @@ def boot(lab):
 
 
 def boot_not_enabled(lab):
-    """The control: installed alone does nothing."""
+    """The control: an installed unit that is not enabled does nothing."""
     booted(lab)
     for manager in MANAGERS:
         check(set(seen(lab, manager)) == {f'{TRACING}/trace_clock'}, f'{manager} found no instance')

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Fault injection for the hook and record: recordings succeed, synchronised as well as stock's or not at all, and a
-line has the reason.
+"""Fault injection for the hook and record: recordings succeed. They are synchronised at least as well as with stock
+trace-cmd, or not at all, and a line has the reason.
 
 Faults are real if possible; the others are injected into a copy of the plugin that is built for it.
 """
@@ -28,7 +28,7 @@ def one_line(recording, pattern, what):
 
 
 def no_worse(broken, stock, what):
-    """A probe that stock's recording lost counts in our favour: it might have been out of order as well."""
+    """A probe that the stock recording lost counts in our favour: it might have been out of order as well."""
     check(0 < broken['probes'] and
           broken['out_of_order'] <= stock['out_of_order'] + stock['unpaired'],
           f'{what}: no worse than stock: ' + verdict('TSC moved', broken))
@@ -52,7 +52,7 @@ def broken(fault):
 
 
 def faults(lab):
-    """Those that leave trace-cmd its own protocol, with the guest's TSC left alone and moved"""
+    """Faults with which trace-cmd uses its own protocol, with and without moves of the guest's TSC"""
     lab.guests(g1='')
     stock = left_to_stock(lab, 'stock', MOVED, how='stock').order()
     check(stock['out_of_order'] > 0, 'control: ' + verdict('stock, TSC moved', stock))
@@ -66,7 +66,7 @@ def faults(lab):
 
 
 def unsynchronised(lab):
-    """Those that leave a guest without synchronisation, so that no time of it looks right; stamp makes it so"""
+    """Faults that leave a guest without synchronisation, so that none of its times looks right; stamp corrects them"""
     lab.guests(g1='')
     for fault in 'init', 'view', 'instance':
         left = lab.record(fault, ONE, MOVED, **broken(fault))
@@ -81,7 +81,7 @@ def hidden_debugfs(lab):
     blind = lab.record('blind', ONE, STILL, how=PLUGIN)
     one_line(blind, 'neither .*debugfs nor', 'no debugfs, no boot-time instance')
     check(blind.points('g1')[0] is not None, 'no debugfs, no boot-time instance: synchronised (ptp)')
-    # Its probes see each vCPU that runs
+    # The probes of record report each vCPU that runs
     ours = lab.record('blind-ours', ONE, MOVED)
     in_order(ours, 'no debugfs, record', at_least=100)
     check(ours.finished('g1', 2), f'no debugfs, record has no doubt: {ours.run.said("")}')
@@ -89,7 +89,7 @@ def hidden_debugfs(lab):
 
 
 def boot_instance(lab):
-    # Before the guest boots
+    # Start the instance before the guest boots
     lab.guests()
     lab.call('run', 'load-kvm')
     lab.call('run', f'{TOOL} instance start')
@@ -137,20 +137,20 @@ def interrupted(lab):
 
 
 def cleared(lab):
-    """What trace-cmd left in the guest and on the host is gone"""
+    """Remove what trace-cmd left in the guest and on the host"""
     lab.call('run', 'pkill -KILL -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done')
     lab.call('restart-agent', 'g1')
     lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
 
 
 def readable(lab, directory):
-    """Each file of a recording, with the exit status of a report of it"""
+    """Each file of a recording, with the exit status of trace-cmd report"""
     return lab.call('run', f'cd {directory} && for file in trace*; do trace-cmd report -i $file > /dev/null 2>&1; '
                            'echo $file $?; done').splitlines()
 
 
 def whole_again(lab, after):
-    """With stock as well: what it left must go first"""
+    """The next recording is complete. What trace-cmd left must be removed first, with stock trace-cmd as well."""
     cleared(lab)
     following = lab.record('following', ONE, MOVED)
     in_order(following, f'the recording after {after}', at_least=100)
@@ -159,21 +159,21 @@ def whole_again(lab, after):
 
 
 def ended_by(lab, signal, program, how):
-    """A recording that one signal ends: the exit status, and the files"""
+    """End a recording with one signal. Returns the exit status and the files."""
     process = lab.start(lab.recorder(f'{signal}-{how}', ONE, '', how=how))
     lab.until('pgrep -x trace-cmd -P "$(pgrep -ox trace-cmd)"')
     if how == 'ours':
         begun(lab)
     pid = lab.call('run', f'pgrep -ox {program}').strip()
     lab.call('run', f'kill -{signal} {pid}; while grep -qs "^State:.[^Z]" /proc/{pid}/status; do sleep 0.1; done')
-    # Recorders that are left keep the command's output open
+    # Remaining recorders keep the command's output open
     cleared(lab)
     return lab.wait(process).status, readable(lab, f'{signal}-{how}')
 
 
 def killed(lab):
-    """By a signal to what users started, or to trace-cmd: as with trace-cmd alone, and the recording that follows is
-    whole
+    """A signal to the program that users started, or to trace-cmd: the same result as with trace-cmd alone, and the
+    next recording is complete
     """
     lab.guests(g1='')
     for signal in 'INT', 'HUP', 'TERM', 'KILL':
@@ -185,7 +185,8 @@ def killed(lab):
 
 
 def record_killed(lab):
-    """The recording goes on as trace-cmd's own. stamp completes it by what is left, or the next one removes that"""
+    """trace-cmd's recording continues without us. stamp completes it from the instance that is left, or the next
+    record removes that."""
     lab.guests(g1='')
     for name in 'completed', 'removed':
         process = lab.start(lab.recorder(name, ONE, 'sleep 60'))
@@ -210,7 +211,8 @@ def record_killed(lab):
 
 
 def no_room(lab, size, workload, how):
-    """Record where SIZE bytes are free: the exit status, and each file with the exit status of a report of it"""
+    """Record with SIZE bytes of free space. Returns the exit status, and each
+    file with the exit status of trace-cmd report."""
     lab.call('run', f'mkdir -p small && mount -t tmpfs -o size={size} none small')
     ended = lab.run(lab.recorder('small', ONE, workload, how=how))
     print(f'{how}, {size}:\n{ended.out}{ended.err}')
@@ -221,13 +223,13 @@ def no_room(lab, size, workload, how):
 
 
 def disk_full(lab):
-    """Too little room for what record adds, or for the recording itself: what trace-cmd wrote is there"""
+    """Too little space for what record adds, or for the recording itself: trace-cmd's files are unchanged"""
     lab.guests(g1='')
-    # As trace-cmd, but then it keeps what was written and fills the disk
+    # Like trace-cmd, but afterwards it copies the files and fills the disk
     lab.call('run', "mkdir full kept && mount -t tmpfs -o size=64m none full && printf '%s\\n' '#!/bin/sh' "
                     "'trace-cmd \"$@\"; status=$?; cp trace*.dat ../kept; cat /dev/zero > rest; exit $status' > fill && "
                     'chmod +x fill')
-    # The more changes, the more is to be added: more than is left of the files' last pages
+    # Many changes, so that record adds more than fits into the files' last pages
     moves = "guest-run g1 'for i in $(seq 100); do move-tsc 0 520000000; done'"
     full = lab.record('full', ONE, f'{STILL}; {moves}; {STILL}', environment='TRACE_CMD=../fill')
     said = full.run.said('No space left on device; trace-g1.dat is left as')
@@ -241,7 +243,7 @@ def disk_full(lab):
 
     lab.call('run', 'umount full')
 
-    # Less than the formats of events take, and room that is gone in the middle of the recording
+    # Less space than the formats of events take, and space that runs out in the middle of the recording
     for size, workload in ('128k', STILL), ('64m', f'{MOVED}; cat /dev/zero > rest; {STILL}'):
         left = {how: no_room(lab, size, workload, how) for how in ('stock', 'ours')}
         check(left['ours'] == left['stock'] and left['stock'], f'{size} for the recording: status, files, which of them '
@@ -251,8 +253,8 @@ def disk_full(lab):
 
 
 def agent_dies(lab):
-    """The guest's agent is killed during the recording: as with trace-cmd alone, and the guest is not synchronised
-    worse"""
+    """The guest's agent is killed during the recording: the same result as with
+    trace-cmd alone, and the guest is not synchronised worse"""
     lab.guests(g1='')
     ended = {}
     for how in 'stock', 'ours':

@@ -10,7 +10,7 @@ from recording import PLUGIN, TOOL, check, in_order, main, probes
 
 ONE = {'g1': 3}
 NAME = PLUGIN.name
-# Traces of the hook in a process: its environment and its memory
+# Signs of the hook in a process: its environment and its memory
 SEEN = f'echo preload=$LD_PRELOAD; grep -c {NAME} /proc/self/maps; true'
 
 

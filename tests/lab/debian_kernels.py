@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Stock kernels of Debian 13 and of its backports, SVM and VMX: the probes' values by the offsets of BTF equal debugfs.
-probes.py and intel.py test the kernel of Debian 12.
+"""Stock kernels of Debian 13 and of its backports, with SVM and VMX: the values that probes read by BTF's offsets equal
+those of debugfs. probes.py and intel.py test the kernel of Debian 12.
 """
 import sys
 
@@ -13,7 +13,7 @@ from debian_suite import NotToBeHad, lab_kernel
 from probed_values import svm, vmx
 from recording import main
 
-# The newest of them are the base of kernel-patch/v7.x
+# The newest ones are the base of kernel-patch/v7.x
 SUITES = {'trixie': 'trixie', 'backports': 'trixie-backports'}
 
 

@@ -16,11 +16,11 @@ import sql_and_explain
 import trace_dat
 import trace_processor
 
-# All of it on one CPU of the host, and on the first CPU of each guest
+# Everything runs on one CPU of the host, and on the first CPU of each guest
 CPU = 1
 SECONDS = 4
 GUESTS = {'g1': 3, 'g2': 4}
-# Where the thread that burns the CPU does so, and where it does not
+# How long the busy thread uses the CPU, how long it pauses, and how often
 BURNS, PAUSES, BURSTS = 0.3, 0.3, 8
 # At least this much of a thread's time on the CPU is charged to it
 NAMED = 0.95
@@ -33,13 +33,13 @@ def spin(name, seconds, cpu):
 
 
 def pinned(guest):
-    """Shell text: the thread of the guest's first vCPU runs on the CPU only"""
+    """Shell text that pins the thread of the guest's first vCPU to the CPU"""
     return (f'for t in /proc/$(guest-pid {guest})/task/*; do '
             f'case "$(cat $t/comm)" in "CPU 0/KVM") taskset -p {1 << CPU:x} ${{t##*/}} > /dev/null ;; esac; done; ')
 
 
 def record(lab, name, guests, burner=''):
-    """The host around recordings of the guests, in each of which a task spins on its first CPU"""
+    """Record the host around recordings of the guests, in each of which a task spins on its first CPU"""
     inner = {guest: guest_record(spin(f'spin-{guest}', SECONDS, 0) + '; true', '-C x86-tsc -e sched') for guest in guests}
     outer = ''.join(map(pinned, guests)) + ''.join(f'guest-run {guest} {shlex.quote(inner[guest])} & '
                                                    for guest in guests) + burner + 'wait'
@@ -67,7 +67,7 @@ def explained(recording, guests, *arguments):
 
 
 def as_sql(recording, guests):
-    """The PerfettoSQL module has the same answers of the export, to the unit of time"""
+    """The PerfettoSQL module has the same results for the export, to the unit of time"""
     files = recording.host, *(recording.guests[guest] for guest in guests)
     out = recording.host.with_name('out.pftrace')
     done = subprocess.run([TOOL, 'export', '--perfetto', out, *files], capture_output=True, text=True, check=False)
@@ -89,7 +89,8 @@ SWITCH = re.compile(r'.*prev_pid=(\d+) .*prev_state=(\w).* next_pid=(\d+)')
 
 
 def taken_by(recording, pid, vcpu):
-    """Cycles that a thread of the host ran on the CPU while a vCPU's thread wanted to, by what trace-cmd prints"""
+    """Cycles for which a host thread ran on the CPU while a vCPU's thread
+    wanted to run, computed from trace-cmd's output"""
     done = subprocess.run(['trace-cmd', 'report', '-N', '-i', recording.host], capture_output=True, text=True,
                           errors='replace', check=True)
     total, since, wants, runs, woken = 0, None, False, False, False
@@ -99,7 +100,7 @@ def taken_by(recording, pid, vcpu):
         since = time if since is not None else None
         if event == 'sched_waking':
             if f' pid={vcpu} ' in text:
-                # While it is being switched out it runs still
+                # The thread still runs while it is being switched out
                 wants, woken = wants or not runs, runs
             continue
         prev_pid, state, next_pid = SWITCH.match(text).groups()
@@ -113,7 +114,7 @@ def taken_by(recording, pid, vcpu):
 
 
 def burner(lab):
-    """All of the burner's time on the CPU is a loss of the vCPU's, while that wants to run"""
+    """All CPU time of the busy thread counts as stolen from the vCPU while that wants to run"""
     lab.guests(g1='--no-agent')
     burn = (f"(printf burner > /proc/$BASHPID/comm; taskset -p {1 << CPU:x} $BASHPID > /dev/null; sleep 1; "
             f"for i in {' '.join(map(str, range(BURSTS)))}; do end=$((${{EPOCHREALTIME/./}} + {int(BURNS * 1e6)})); "
@@ -121,7 +122,7 @@ def burner(lab):
     recording = record(lab, 'burner', ['g1'], burn)
     found = explained(recording, ['g1'], '--vcpu', '0')
     rows = [row for row in found['vm_steal'] if row['kind'] == 'preempted' and row['preemptor']['comm'] == 'burner']
-    # Its children are called so as well, until they are sleep
+    # Its children have the same name until they execute sleep
     pid = min(row['preemptor']['pid'] for row in rows)
     rows = [row for row in rows if row['preemptor']['pid'] == pid]
     named = sum(row['total'] for row in rows)
@@ -129,7 +130,7 @@ def burner(lab):
     check(taken > 0, f'the thread had the CPU for {taken:,} cycles while the vCPU wanted it')
     check(NAMED * taken <= named <= taken * 1.01, f'{named:,} are charged to it: {100 * named / max(taken, 1):.1f} %')
     as_sql(recording, ['g1'])
-    # Nothing is charged to it on the vCPU that it left alone
+    # Nothing is charged to it for the other vCPU
     other = explained(recording, ['g1'], '--vcpu', '1')
     named = sum(row['total'] for row in other['vm_steal'] if row['kind'] == 'preempted' and
                 row['preemptor']['comm'] == 'burner')

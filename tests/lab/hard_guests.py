@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Guests for which KVM's own event does not report enough: the VM, L1's offset, the sequence of VMs.
 
-On a stock kernel probes report it, on a patched kernel its events.
+On a stock kernel probes report it; on a patched kernel the events do.
 """
 import json
 import re
@@ -24,7 +24,7 @@ def prepare(lab):
 
 
 def judge(lab, name):
-    """record, and the control"""
+    """Check record, and the control"""
     ours = lab.record('ours', {'g1': 3}, WORKLOAD)
     in_order(ours, name, at_least=80)
     check(ours.finished('g1', 2), f'record has no doubt: {ours.run.said("")}')
@@ -34,7 +34,7 @@ def judge(lab, name):
 
 
 def second_vm(lab):
-    """Its process has another VM with the same vcpu_ids, which ends and begins again"""
+    """The guest's process has another VM with the same vcpu_ids, which ends and is started again"""
     lab.guests(g1='--second-vm')
     judge(lab, 'two VMs in one process')
 
@@ -44,7 +44,7 @@ def patched_second_vm(lab):
 
 
 def nested(lab):
-    """While a vCPU runs a guest of its own debugfs has the sum of both offsets"""
+    """While a vCPU runs a nested guest, debugfs has the sum of both offsets"""
     lab.guests(g1='--memory 512')
     directory = lab.kvm_directory('g1')
     before = lab.debugfs_offsets('g1')
@@ -63,7 +63,7 @@ def nested(lab):
 
 
 def third_vm(lab):
-    """Its process had two VMs with the same vcpu_ids before, one after the other"""
+    """The guest's process had two VMs with the same vcpu_ids before, one after the other"""
     lab.guests()
     lab.call('run', f'load-kvm && {TOOL} instance start --probes')
     lab.guests(g1='--earlier-vms 2')
@@ -79,7 +79,7 @@ def patched_third_vm(lab):
 
 
 def old_guest(lab):
-    """A guest whose offsets were written long before anything was recorded, hours apart"""
+    """A guest whose offsets were written long before the recording, hours apart"""
     lab.guests(g1='')
     lab.call('run', "guest-run g1 'move-tsc 0 9000000000000; move-tsc 1 11000000000000'")
     judge(lab, 'a guest whose vCPUs are hours apart')
@@ -90,7 +90,7 @@ def patched_old_guest(lab):
 
 
 def three_vms(lab, prepare='true', events=''):
-    """Three VMs of one process in sequence"""
+    """Three VMs of one process, one after the other"""
     lab.guests()
     # With splice trace-cmd sometimes drops the last page of a CPU (README.md)
     run = lab.run(f'load-kvm && {prepare} && mkdir three && cd three && '

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Host and guest recorded separately, while steps run on the host, and the verdict on stamp's result.
+"""Host and guest recorded separately, while steps run on the host, and the evaluation of stamp's result.
 
-Steps are shell text for the host. The functions below print what is known without the recordings: before each step the
-thread and the offset of each vCPU, and the APIC ids of the guest's CPUs, which are the host's vcpu_ids. The recording
-directory keeps this as notes.txt.
+Steps are shell text for the host. Before each step, the functions below print what is known without the recordings: the
+thread and the offset of each vCPU, and the APIC ids of the guest's CPUs, which are the host's vcpu_ids. notes.txt in
+the recording's directory keeps this.
 """
 import re
 import shlex
@@ -71,7 +71,8 @@ move() {
 
 
 def moves(*cpus):
-    """For move: forward, another way on each CPU, and further than a busy machine delays the write."""
+    """Arguments of "move": forward, by a different amount for each CPU, and further than a busy machine delays the
+    write."""
     return ' '.join(f'{cpu} {300000000 + 90000000 * cpu}' for cpu in cpus)
 
 
@@ -88,7 +89,7 @@ end {guest} {file}
 
 
 def script(steps):
-    """The steps as shell text that needs no more."""
+    """The steps as self-contained shell text."""
     return f'{STEPS}\n{steps}\nsay the end\n'
 
 
@@ -130,7 +131,7 @@ def judge(recording, guest, name, at_least, *options, refusal=None):
         check(refused, f'{name}: stamp refuses' + (f', "{refusal}" allows that' if refusal else ''))
         return
     order = own.order()
-    # Emulated buffers lose a probe now and then
+    # Emulated buffers sometimes lose a probe
     right = order['probes'] * 10 >= at_least * 9 and not order['out_of_order']
     check(done.returncode in (0, 3) and right or done.returncode == 3 and refused,
           verdict(f'{name}: stamp, exit status {done.returncode}', order))

@@ -14,7 +14,7 @@ from host_steps import judge, keep_notes, moves, record, rounds, script, threads
 
 
 def new_guest(lab, options='--no-agent'):
-    """A guest that has one vCPU, and had no more before."""
+    """A guest that has one vCPU, and never had more."""
     lab.guests()
     lab.guests(g1=f'--machine q35 --smp 1,maxcpus=3 {options}')
 
@@ -30,7 +30,7 @@ def another_order(lab):
 
 
 def unplugged(lab):
-    """Two CPUs are left, one of which has another number than its vCPU."""
+    """Two CPUs are left; one of them has another number than its vCPU."""
     new_guest(lab)
     lab.call('run', 'guest-plug g1 2 && guest-plug g1 1')
     recording = record(lab, 'last', f'step guest-unplug g1 1; {rounds("g1", 0, 1)}')
@@ -74,7 +74,7 @@ def recorded(lab):
 
 
 def with_agent(lab, name, *cpus, how='ours'):
-    """The guest as it is, recorded with its agent."""
+    """Record the guest in its current state, with its agent."""
     on = ' '.join(map(str, cpus))
     recording = lab.record(name, {'g1': 3}, script(f'''
 probes g1 0x800 20 {on}

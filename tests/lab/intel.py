@@ -86,7 +86,7 @@ def one_speed(speed, text):
     check([event[1] for event in events] == [0] + [event[2] for event in events[:-1]],
           f"{speed}: each event's previous offset is the next one of that before it")
     created, first = events[0], steps[0]
-    # Its TSC begins with 0, at the host's speed: the speed is set later
+    # The vCPU's TSC begins with 0, at the host's speed: the speed is set later
     check(created[0] < first[1] and created[2] == first[4] and -created[0] <= created[2] <= 0,
           f'{speed}: creation: offset {created[2]}, at host time {created[0]}')
     for (ts, _, following), (step, words) in zip(events[1:], writes):
@@ -119,7 +119,7 @@ cat /sys/kernel/debug/kvm/*/vcpu0/tsc-scaling-ratio
 dmesg | sed -n 's/.*tsc: Refined TSC clocksource calibration: \\([0-9]*\\)\\.\\([0-9]*\\) MHz/\\1\\2/p'
 """
 
-# A recording of the host, and one that the guest makes meanwhile
+# A recording of the host, and one that the guest makes at the same time
 BY_ITSELF = f"""
 mkdir by_itself && cd by_itself || exit
 trace-cmd record -C x86-tsc {HOST_EVENTS} -o trace.dat -- guest-run g1 '
@@ -127,7 +127,7 @@ trace-cmd record -C x86-tsc {HOST_EVENTS} -o trace.dat -- guest-run g1 '
 guest-run g1 'cat /tmp/trace.dat' > trace-g1.dat
 cd ..
 """
-# How the guest got its ratio; without splice, since these are few events
+# The guest's creation, which sets its ratio; without splice, because there are few events
 CREATION = """
 mkdir creation && cd creation || exit
 trace-cmd record -C x86-tsc --nosplice -e kvm:kvm_write_tsc_offset -e kvm:kvm_write_tsc_multiplier -o trace.dat \\
@@ -137,7 +137,7 @@ cd ..
 
 
 def by_agent(name, record):
-    """A recording of both"""
+    """Shell text: a recording of host and guest with the agent"""
     return f"""
 mkdir {name} && cd {name} || exit
 {record} record -C x86-tsc {HOST_EVENTS} -o trace.dat -A g1@3:823 -e sched:sched_switch \\
@@ -147,7 +147,7 @@ cd ..
 
 
 def other_rate(name, record, khz):
-    """The guest's TSC gets another rate meanwhile, of which KVM's own events report nothing"""
+    """Shell text: the guest's TSC gets another ratio during the recording, which KVM's own events do not report"""
     return f"""
 mkdir {name} && cd {name} || exit
 {record} record -C x86-tsc {HOST_EVENTS} -o trace.dat -A g1@3:823 -e sched:sched_switch -- bash -c "
@@ -166,7 +166,7 @@ PATCHED = (OFFSETS + BEGIN + CREATION + BY_ITSELF + by_agent('ours', TOOL) + END
 
 
 def record(lab, script, *names):
-    """What a script has recorded: the recordings, and the ratio of its guest"""
+    """Run a script; return its recordings and the ratio of its guest"""
     run = lab.run(script, 900)
     if not check(run.status == 0, f'{lab.name}: status {run.status}'):
         raise SystemExit(run.out + run.err)
@@ -199,7 +199,7 @@ def intel_stock(lab):
     check(run.returncode == 0, f'stamp --initial-from: exit status {run.returncode}')
     right(stamped, 'stamped with the ratio')
     wrong(recording, 'not stamped')
-    # Without the ratio, which only debugfs has: the events show it and it is reported, or the file is refused
+    # Without the ratio, which only debugfs has: it is estimated by the events and reported, or the file is refused
     unscaled, run = stamp(recording)
     if run.returncode == 3:
         check("times the host's, which the host's events do not report" in run.stderr, 'without the ratio: it is found')
@@ -229,7 +229,7 @@ def intel_patched(lab):
 
 
 def created(recording, ratio):
-    """From the vCPU's creation on the events have the ratio that is in force, and at last that of debugfs."""
+    """From the vCPU's creation on, the events have the ratio in force, and finally that of debugfs."""
     now, multipliers, offsets = 0, [], []
     for _, _, event, text in recording.host_events():
         fields = {name: int(value, 0) for name, value in re.findall(r'(\w+)=(\w+)\b(?!-)', text)}

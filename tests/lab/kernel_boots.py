@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from recording import COMPLAINTS, check, main
 
-# Of a CPU as Bochs has it 6.12 complains at boot
+# Linux 6.12 complains about the CPU of Bochs at boot
 RUN = f'''
 before=$(dmesg | wc -l)
 load-kvm || exit

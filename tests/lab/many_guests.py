@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Guests whose TSC does not change, whose offset is 0, that have neighbours, that are recorded together or at the same
+"""Guests whose TSC does not change, guests with offset 0, and several guests that are recorded together or at the same
 time.
 """
 import sys
@@ -39,12 +39,12 @@ def neighbour(lab):
 
 
 def together(lab):
-    # It gets the lowest free address: 3
+    # The guest gets the lowest free address: 3
     lab.guests(g1='', g2='--cid 4')
     both = {'g1': 3, 'g2': 4}
     workload = f"({moved('g1', 2)}) & ({moved('g2', 2, 0x4000)}); wait"
-    # When trace-cmd finds the process of neither guest its own report fails on the host's file, unless record has
-    # put the vCPUs there
+    # If trace-cmd finds the process of neither guest, its own report fails on the host's file, unless record has
+    # added the vCPUs
     ours = lab.record('ours', both, workload)
     check(ours.process_found(), "the host's file knows the vCPUs of both guests")
     in_order(ours, 'two guests in one recording', at_least=200)
@@ -62,9 +62,10 @@ OWN = {guest: ('--values', f'{base}-{base + 0x3fff}') for guest, base in BASE.it
 
 
 def at_once(lab, how, longer, guests):
-    """Recordings of one guest each, begun in this order, each with a buffer of its own on the host: {guest: recording}.
+    """Recordings of one guest each, begun in this order, each with its own buffer on the host: {guest: recording}.
 
-    The guests' TSCs are moved while both last, and that of the longer one again when the other has ended.
+    The guests' TSCs are moved while both recordings last. That of the longer one is moved again after the other has
+    ended.
     """
     processes = {}
     shorter, = set(guests) - {longer}
@@ -86,7 +87,7 @@ def at_once(lab, how, longer, guests):
 
 
 def two_records(lab):
-    """At the same time, of which each may end first: the probes stay until the second ends"""
+    """Two recordings at the same time; either can end first. The probes stay until the second one ends."""
     guests = {'g1': 3, 'g2': 4}
     lab.guests(g1='', g2='--cid 4')
     for longer in guests:
@@ -117,7 +118,7 @@ def three_vcpus(lab):
 
 
 def sparse_vcpu_ids(lab):
-    """vcpu_ids are APIC ids: with three cores in a socket they leave out 3."""
+    """vcpu_ids are APIC ids: with three cores in a socket, 3 is not used."""
     lab.guests(g4='--smp cpus=4,maxcpus=6,sockets=2,cores=3,threads=1')
     four = lab.record('four', {'g4': 3}, moved('g4', 4))
     in_order(four, 'four vCPUs with the vcpu_ids 0, 1, 2 and 4', at_least=200)

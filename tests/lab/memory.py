@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The hook in a real recording under valgrind and under ASan and UBSan.
 
-trace-cmd has findings of its own; only those with the hook in the stack count.
+trace-cmd itself has findings; only those with the hook in the stack count.
 """
 import re
 import subprocess
@@ -15,7 +15,8 @@ from recording import BUILD, PLUGIN, check, in_order, main, probes
 
 SANITIZED = BUILD / 'tests/lab/plugin_kvm_tsc_offset_sanitized.so'
 ONE = {'g1': 3}
-# trace-cmd's recorder may drop the last page of a CPU, which is long with few events: it must not have relevant ones
+# trace-cmd's recorder may drop the last page of a CPU, which covers a long time if there are few events: it must have
+# no relevant ones
 LAST_PAGES = """guest-run g1 'for cpu in 0 1 0 1 0 1 0 1 0 1 0 1; do
 	head -c 1000 /dev/zero | tr "\\0" x | taskset -c $cpu tee /sys/kernel/tracing/trace_marker > /dev/null
 done'"""
@@ -24,7 +25,7 @@ WORKLOAD = '; '.join((probes('g1', 10, 10000), "guest-run g1 'move-tsc 0 5200000
 
 
 def ours(log):
-    """The findings of a log in whose stack the hook is."""
+    """The findings of a log that have the hook in their stack."""
     findings = re.split(r'^(?:==\d+== *$|\s*$)', log, flags=re.M)
     return [finding for finding in findings if 'plugin_kvm_tsc_offset' in finding
             and re.search(r'^(?:==\d+== +)?(?:at|by|#\d)', finding, re.M | re.S)]
@@ -35,7 +36,7 @@ def library(name):
                           check=True).stdout.strip()
 
 
-# Under emulation valgrind takes minutes for more
+# With a longer workload valgrind takes minutes under emulation
 FEW = {'host_events': '-e kvm:kvm_exit -e kvm:kvm_entry -e kvm:kvm_pio',
        'guest_events': '-e sched:sched_switch', 'timeout': 400}
 

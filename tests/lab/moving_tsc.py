@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The main job: a guest whose TSC moves forward at random moments by random amounts, on each vCPU.
+"""The main case: a guest whose TSC moves forward at random times by random amounts, on each vCPU.
 
-Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that each point of
-TIME_SHIFT agrees with the kernel's events.
+Proves that the merged report is in order, and that each sync point of TIME_SHIFT agrees with the kernel's events. The
+control is the stock protocol in the same lab.
 """
 import bisect
 import re
@@ -20,7 +20,7 @@ from recording import check, in_order, main, probes, signed, verdict
 # More than 10 s; the guest's TSC is moved every 200 to 800 ms on each vCPU
 WORKLOAD = probes('g1', 700, 14000)
 MOVES = 16
-# Cycles that say for certain on which side of a change an event is
+# An event that is at least this many cycles from a change is certainly before or after it
 MARGIN = 1000000
 
 
@@ -35,7 +35,7 @@ def offset_events(rows):
 
 
 def steps(points):
-    """The changes that points describe: (guest time of the first new value, correction)."""
+    """The changes that sync points describe: (guest time of the first new value, correction)."""
     return [(ts, correction) for (_, before), (ts, correction) in zip(points, points[1:])
             if correction != before]
 
@@ -49,7 +49,7 @@ def outside(tid, ts, rows):
 
 
 def with_events(changes, times):
-    """For each change, whether an event shows what it led to: one that was recorded well within it."""
+    """For each change, whether an event shows its result: one that was recorded well within its time."""
     ends = [ts for _, ts, _, _ in changes[1:]] + [1 << 64]
     times = sorted(times)
     shown = []
@@ -60,7 +60,7 @@ def with_events(changes, times):
 
 
 def matched(corrections, changes):
-    """The change that each correction is of; there are all in this order, but some changes may have none"""
+    """The change for each correction; all are there in this order, but some changes may have no correction"""
     found, at = [], 0
     for correction in corrections:
         while at < len(changes) and -changes[at][3] != correction:
@@ -73,7 +73,7 @@ def matched(corrections, changes):
 
 
 def check_points(recording, guest):
-    """Compare the points with the events of the host's file, which began later and may end later."""
+    """Compare the sync points with the events of the host's file, which began later and may end later."""
     rows = recording.host_events()
     events = offset_events(rows)
     vcpus, flags = recording.points(guest)
@@ -93,7 +93,7 @@ def check_points(recording, guest):
               f'there {lost}')
         for (ts, correction), at in zip(steps(points)[first:], found or []):
             tid, _, _, following = changes[at]
-            # record's instance stamps an event a little apart from the recording's
+            # The times of an event in record's instance and in the recording differ slightly
             before, after = outside(tid, ts - following, rows)
             misplaced += not before < ts + correction < after
             right += 1
@@ -116,7 +116,7 @@ def random_moves(lab):
     status, violations, bounds = ours.violations('g1')
     check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
           f'{bounds} cycles')
-    # As many as are not lost; the report of the same has them all in order
+    # The export has all probes that were not lost; the report of the same recording has all of them in order
     order = export(ours)[2]
     check(not order['out_of_order'] and order['probes'] >= 1000, verdict('ours, exported', order))
 
@@ -125,16 +125,17 @@ def random_moves(lab):
     check(stock['out_of_order'] > 100, 'control: ' + verdict('stock', stock))
     status, violations, _ = recorded.violations('g1')
     check(status == 3 and violations > 100, f'control: tsc-offset check of it: {violations} violations')
-    # By wrong times a system call that began on one CPU and ended on another may end before it begins
+    # With wrong times a system call that moves to another CPU can end before it begins
     order = export(recorded, but=['misplaced_end_event'])[2]
     check(order['out_of_order'] > 0.9 * order['probes'] > 900, 'control: ' + verdict('stock, exported', order))
     check(lab.instances() == [], 'no tracefs instance is left')
 
 
 def own_moves(lab):
-    """Moved by the guest itself, and not after the recording."""
+    """The guest itself moves its TSC, but not after the recording."""
     lab.guests(g2='--cid 4')
-    # By more than a busy machine can hold a vCPU up between the reading and the writing of its TSC
+    # The move is larger than the time for which a busy machine can delay a vCPU between the reading and the writing
+    # of its TSC
     moves = "guest-run g2 'move-tsc 0 520000000; move-tsc 1 400000000; move-tsc 0 600000000'"
     workload = f"{probes('g2', 30, 10000)}; {moves}; {probes('g2', 30, 10000, base=0x800)}"
     own = lab.record('own', {'g2': 4}, workload, options='--tsync-interval 250')
@@ -144,8 +145,8 @@ def own_moves(lab):
           'the last corrections are what debugfs says now')
     check(own.finished('g2', 3), f'record says how many changes there were, and has no doubt: {own.run.said("")}')
 
-    # trace-cmd sometimes does not find the process of a guest; then it chooses another clock, and we report it
-    # This trace-cmd exports nothing of its time synchronisation, like one built by Meson
+    # trace-cmd sometimes does not find the process of a guest. Then it chooses another clock, and we report this.
+    # This trace-cmd exports nothing of its time synchronisation, like one built with Meson.
     lab.call('run', "sed s/tracecmd_tsync/xracecmd_tsync/g $(command -v trace-cmd) > hidden && chmod +x hidden")
     for _ in range(5):
         seconds = lab.record('seconds', {'g2': 4}, workload, clock='', environment='TRACE_CMD=../hidden')
@@ -162,7 +163,7 @@ def own_moves(lab):
 
 
 def newest_trace_cmd(lab):
-    """That of Debian's sid on the host"""
+    """The trace-cmd of Debian sid on the host"""
     try:
         words = trace_cmd('sid')
     except NotToBeHad as error:

@@ -12,7 +12,7 @@ from recording import BUILD, TREE, check, main
 
 UNIT = 'tsc-offset-instance'
 INSTANCE = '/sys/kernel/tracing/instances/tsc_offset'
-# Triggers of other packages, such as a database of manuals, take long here
+# Triggers of other packages, such as the index of manual pages, take long here
 DPKG = 'dpkg --no-triggers'
 
 
@@ -23,20 +23,20 @@ def build(lab):
     packages = subprocess.run([TREE / 'scripts/package', BUILD / 'package'], stdout=subprocess.PIPE, text=True,
                               check=True).stdout.split()
     lab.package, = (package for package in packages if '/tsc-offset_' in package)
-    # Nothing but the package
+    # Only the package
     files = lab.directory / 'files'
     files.mkdir()
     return '--systemd', files
 
 
 def state(lab):
-    """Is the unit enabled and running, and is there an instance with the earlier contents?"""
+    """Whether the unit is enabled and running, and whether the instance exists with its earlier contents"""
     return lab.run(f'systemctl is-enabled {UNIT}; systemctl is-active {UNIT}; [ -d {INSTANCE} ] && echo there; '
                    f'grep -o "a history" {INSTANCE}/trace').out.split('\n')[:-1]
 
 
 def packaged(lab):
-    # Where containers forbid packages to stop what they have started
+    # In containers policy-rc.d can forbid packages to stop what they started
     lab.call('run', 'rm -f /usr/sbin/policy-rc.d')
     lab.call('copy-in', lab.package)
     install = f'{DPKG} -i {lab.package.rsplit("/", 1)[1]}'

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A host with the patched kernel: the additional contents of its events and files, and stock readers and programs with
-it. Builds the kernel if it is not in the cache."""
+"""A host with the patched kernel: the additional contents of its events and files, and stock readers and programs on
+this kernel. Builds the kernel if it is not in the cache."""
 import json
 import os
 import re
@@ -18,7 +18,7 @@ EVENTS = 'kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'
 
 def prepare(lab):
     lab.environment |= patched_kernel()
-    # By its TSC the host would only look now and then whether a guest has to catch up
+    # With the TSC as clock the host would check only now and then whether a guest has to catch up
     return ['--append', 'clocksource=hpet'] if lab.name == 'catch_up' else []
 
 
@@ -31,7 +31,7 @@ def patched_moves(lab):
     """The main case: record uses the VM in the events"""
     lab.guests(g1='')
     number = int(lab.call('run', f'cat {lab.kvm_directory("g1")}/id'))
-    # It is made while the recording runs: each vCPU with an event of its multiplier
+    # The guest is made during the recording: each vCPU has an event of its multiplier
     workload = 'vm-offsets --vcpus 2 --noise 200 > noise & ' + probes('g1', 10, 5000)
     for delta in 52000000, 9000000, 31000000:
         workload += f"; guest-run g1 'move-tsc 0 {delta}; move-tsc 1 {delta}'; " + probes('g1', 10, 5000)
@@ -61,9 +61,9 @@ def marked(lab):
 
 
 def read_by(name, command):
-    """Both events are in what a stock reader says without the plugin, and with it as the plugin has to say it.
+    """A stock reader prints both events without the plugin, and with it as the plugin formats them.
 
-    Returns how often each.
+    Returns the number of each.
     """
     stock, _ = readers.run(command)
     with readers.only(PLUGIN) as plugins:
@@ -97,14 +97,14 @@ def stock_readers(lab, recording):
     lab.call('run', f'perf record -q -B -N -e {events} -o perf.data vm-offsets --vcpus 2 0:1000 1:-5 {1 << 63}')
     lab.call('copy-out', 'perf.data', lab.directory)
     found = read_by('perf script', ['perf', 'script', '-i', str(data)])
-    # Each vCPU has two at its creation, and then the requested ones
+    # Each vCPU has two events at its creation, and then the requested ones
     check(found == dict(zip(EVENTS, (2 + 4, 2))), f'perf has all of them: {found}')
 
 
 def protected_tsc(lab):
     """The hook does not change a guest whose offset is unknown.
 
-    A guest of TDX or SEV-SNP is not available here: files instead of debugfs describe this one as such.
+    TDX or SEV-SNP guests are not available here: files that replace debugfs describe this guest as one.
     """
     directory = lab.kvm_directory('g1')
     lab.call('run', f'mount -t tmpfs none {os.path.dirname(directory)} && for vcpu in 0 1; do '
@@ -139,7 +139,7 @@ def vms_of_a_process(lab):
 
 
 def instance_events(lab):
-    """On the host itself the events of the instance are those of the VM whose directory has their number"""
+    """On the host itself, the instance's events belong to the VM whose directory in debugfs has their number"""
     lab.guests(g1='')
     directory = lab.kvm_directory('g1')
     number = int(lab.call('run', f'cat {directory}/id'))
@@ -182,7 +182,7 @@ def nested_guest(lab):
     ours = lab.record('ours', {'g1': 3}, probes('g1', 20, 5000))
     check(firsts(ours) == right, f'record begins with the L1 offsets: {firsts(ours)}')
     in_order(ours, 'with a nested guest', at_least=40)
-    # It may look at a moment at which the nested guest does not run, or not find the guest's process
+    # The hook may read debugfs at a time at which the nested guest does not run, or not find the guest's process
     for _ in range(15):
         stock = firsts(lab.record('stock', {'g1': 3}, probes('g1', 2, 5000), how='stock'))
         if stock and stock != right:
@@ -194,7 +194,7 @@ def nested_guest(lab):
 
 
 def catch_up(lab):
-    """A guest that KVM gives a new offset at nearly every exit"""
+    """KVM gives a guest a new offset at nearly every exit"""
     lab.guests(g1='--faster 20000 --cpu host,-tsc-adjust,-tsc-deadline')
     recording = lab.record('catch_up', {'g1': 3}, probes('g1', 300, 2000), options='-b 20000')
     events = sum(event == 'kvm_write_tsc_offset' for _, _, event, _ in recording.host_events())

@@ -29,13 +29,13 @@ def stop(lab):
 
 
 def values(lab):
-    """Of the first kernel that has what the probes need"""
+    """The probes' values on the first kernel that has what they need"""
     lab.guests()
     as_debugfs(lab, ['1/1'])
 
 
 def probed(lab):
-    """VMs with equal vcpu_ids, one moved before the recording and while it lasts"""
+    """VMs with equal vcpu_ids; one is moved before and during the recording"""
     lab.guests(g1='', g2='')
     lab.call('run', MOVE)
     defined = start(lab)
@@ -74,7 +74,7 @@ def in_use(lab):
 
 
 def marked(lab):
-    """A stock recording with a mark: guests that nothing moves meanwhile, long after they were moved"""
+    """A stock recording with a mark: guests that were moved long before, and not during the recording"""
     lab.guests(g1='', g2='')
     lab.call('run', MOVE)
     workload = probes('g1', 20, 5000)
@@ -82,7 +82,7 @@ def marked(lab):
     _, done = stamp(control)
     check(done.returncode in (1, 3) and re.search('CPUs was not recorded|cannot determine its VM', done.stderr),
           f'control: stamp does not know the offsets: {done.returncode}')
-    # What the ring loses on a busy machine may be a change
+    # On a busy machine the ring buffer may lose a change
     recording = lab.record('marked', {'g1': 3}, f'{TOOL} mark; {workload}', how='stock', options='-b 20000')
     said = recording.run.said(r'marked 4 vCPUs \(2 VMs\) in the top buffer; offsets from a probe on KVM$')
     check(len(said) == 1, f'mark: {recording.run.said("")}')

@@ -9,13 +9,13 @@ sys.path.append(sys.path[0] + '/../lib')
 from recording import main
 from host_steps import judge, moves, record, rounds
 
-# savevm requires a disk for snapshots: one of QEMU's own temporary files
+# savevm requires a disk for snapshots; QEMU uses one of its own temporary files
 GUEST = ("--no-agent --machine q35 --qemu-args '-action reboot=reset "
          "-drive if=none,id=snapshots,driver=null-co,size=1M,snapshot=on'")
 
 
 def reset(lab):
-    """Twice: by system_reset, and from inside. The TSC begins at 0 each time."""
+    """Two reboots: by system_reset, and from inside. The TSC begins at 0 each time."""
     lab.guests(g1=GUEST)
     recording = record(lab, 'reset', f'''
 {rounds('g1', 0, 1, file='trace-first.dat')}
@@ -29,7 +29,8 @@ step guest-reset g1 "reboot -f"
 
 
 def same_times(lab):
-    """After the reset the TSC is set to what it was before: only the host's entries and exits say which is which."""
+    """After the reset the TSC is set to its earlier value: only the host's
+    entries and exits tell the two boots apart."""
     lab.guests(g1=GUEST)
     recording = record(lab, 'same_times', f'''
 tsc=$(guest-run g1 'move-tsc 0 300000000' | cut -d ' ' -f 4)
@@ -63,7 +64,7 @@ end g1
 
 
 def moved(lab):
-    """Its vCPUs are threads of one process, then of another."""
+    """The guest's vCPUs are threads of one process, then of another."""
     lab.guests(g1=GUEST)
     recording = record(lab, 'moved', f'''
 begin g1

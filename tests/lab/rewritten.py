@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """A guest whose TSC moves backward and forward at random, and files of it with host times (--rewrite).
 
-Probes prove that every event outside of the bounds that the tool prints is at its time, and that the others are inside
-the bounds. The control is the same recording with TIME_SHIFT.
+Probes prove that every event without a printed bound is at its true time, and that the others are within their bounds.
+The control is the same recording with TIME_SHIFT.
 """
 import json
 import subprocess
@@ -15,9 +15,11 @@ sys.path.append(sys.path[0] + '/../lib')
 from agentless import ONE, both, record
 from recording import TOOL, check, main, probes, stamp, verdict
 
-# Its kvm-clock follows each move: with the TSC as clock source time would stand still on the CPU with the lower TSC
+# The guest's kvm-clock follows each move: with the TSC as clock source, time
+# would stand still on the CPU with the lower TSC
 GUEST = '--moves 16 --both-ways --append clocksource=kvm-clock'
-# Many events: a page of the ring buffer, in the rest of which a jump leaves inexact times, is soon full
+# Many events, so that a page of the ring buffer is soon full: after a jump
+# the times in the rest of the page are inexact
 DELAY_US = 3000
 GUEST_EVENTS = '-e sched -e raw_syscalls -e timer'
 
@@ -47,7 +49,7 @@ def judge(recording, name, at_least, *options):
 
 
 def both_ways(lab):
-    """Each vCPU's TSC every 500 to 1500 ms, by up to 500 ms; recorded without an agent"""
+    """Each vCPU's TSC moves every 500 to 1500 ms, by up to 500 ms; recorded without an agent"""
     lab.guests(g1=GUEST)
     recording = record(lab, 'both_ways', both(1000, DELAY_US), guest='-C x86-tsc ' + GUEST_EVENTS)
     changes = sum(1 for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset')
@@ -61,7 +63,7 @@ def both_ways(lab):
 
 
 def both_ways_instances(lab):
-    """Host and guest record into an instance, too, which TIME_SHIFT does not correct"""
+    """Host and guest also record into an instance, which TIME_SHIFT does not correct"""
     lab.guests(g1=GUEST)
     recording = record(lab, 'instances', both(300, DELAY_US, instance='calls'),
                        host='-C x86-tsc -e kvm -b 4096 -B all -C x86-tsc -e kvm -b 4096',

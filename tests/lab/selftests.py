@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""KVM's selftests, and those of our series, on both emulated hosts, with the patches and without.
+"""KVM's selftests, and those of our patch series, on both emulated hosts, with the patches and without.
 
-Without the patches ours must fail, with the right assertion: kernel-patch/selftests.table has the list. With SERIES in
-the environment, set by scripts/kernel alone, the kernel with the patches is that of KERNEL, KERNEL_MODULES and
+Without the patches ours must fail, with the right assertion: kernel-patch/selftests.table has the list. Only
+scripts/kernel sets SERIES in the environment: then the kernel with the patches is that of KERNEL, KERNEL_MODULES and
 SELFTESTS, and has only this series.
 """
 import os
@@ -19,8 +19,8 @@ from recording import COMPLAINTS, TREE, check, main, patched_kernel, stock_kerne
 
 PASSED, SKIPPED = 0, 4
 ALONE = os.environ.get('SERIES')
-# Bochs' CPU model causes a complaint of 6.12 at boot. Ours make KVM emulate RDTSC, to test its TSC; KVM's own are run
-# in their usual way.
+# Linux 6.12 complains about Bochs' CPU model at boot. Our tests make KVM emulate RDTSC, to test its TSC; KVM's own
+# are run in their usual way.
 RUN = '''
 before=$(dmesg | wc -l)
 load-kvm || exit
@@ -50,7 +50,7 @@ def prepare(lab):
 
 
 def table(host):
-    """name: (ours, its result here with the patches, its message without them)"""
+    """{name: (ours, its result here with the patches, its message without them)}"""
     found = {}
     for line in (TREE / 'kernel-patch/selftests.table').read_text().splitlines():
         if line and not line.startswith('#'):

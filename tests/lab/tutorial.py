@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The examples of the manuals and of README.md with a live host and its guest, as written.
 
-The installed files run, under systemd. The guest has the name in the examples.
+The installed files are used, under systemd. The guest has the name that the examples use.
 """
 import os
 import shlex
@@ -17,14 +17,14 @@ import manual
 from recording import BUILD, TIMED_OUT, check, main
 
 GUEST = 'guest'
-# As a login has it; the lab looks elsewhere too
+# The PATH of a login; the lab searches other directories too
 PATH = 'PATH=/usr/local/bin:$PATH'
 # trace-cmd's recorder may drop its last page (README.md): then the status is 3, for this reason
 LOST = 'events were lost', 'lost events'
 
 
 def install(lab):
-    """What is installed: files to lay over the host's root."""
+    """Install into a directory that is laid over the host's root."""
     files = lab.directory / 'files'
     subprocess.run(['meson', 'install', '-C', BUILD, '--no-rebuild', '--quiet'], check=True,
                    stdout=subprocess.DEVNULL, env=os.environ | {'DESTDIR': str(files)})
@@ -62,7 +62,7 @@ def judge(lab, example, run):
 
 
 def perform(lab, examples):
-    """In their order; two recordings in a row are one of both sides at the same time."""
+    """Run the examples in order; two successive recordings are those of host and guest at the same time."""
     examples = list(examples)
     while examples:
         example = examples.pop(0)
@@ -91,7 +91,7 @@ def live(page):
 
 
 def tutorial(lab):
-    # Before any guest is there
+    # Before any guest exists
     instance = [example for example in live(manual.README) if 'instance' in example.command]
     perform(lab, live(manual.page_of('instance')) + instance)
     check(lab.run('systemctl is-enabled tsc-offset-instance && [ -d /sys/kernel/tracing/instances/tsc_offset ]'
@@ -111,7 +111,7 @@ def tutorial(lab):
             if (example.prompt, example.command) not in lab.ran]
     check(not rest, f'{len(lab.ran)} examples were run, none is left {rest or ""}')
 
-    # The control: what fails is seen to fail
+    # The control: a failing example is detected
     wrong = next(example for example in live(manual.page_of('record')) if 'tsc-offset check' in example.command)
     wrong.command = wrong.command.replace('trace.dat', 'no-such.dat')
     check(lab.run(shell(wrong)).status != 0, 'control: an example that does not work')

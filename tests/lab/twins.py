@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Two VMs with the same vcpu_ids, whose threads alternate: the host's file does not say which thread is of which VM."""
+"""Two VMs with the same vcpu_ids, whose threads alternate: the host's file does not show the VM of a thread."""
 import sys
 
 sys.dont_write_bytecode = True
@@ -24,7 +24,7 @@ Q35 = '--no-agent --machine q35 --smp 1,maxcpus=2'
 
 
 def twins(lab):
-    """Plugged in by turns, so that the threads of one VM are not next to each other by number."""
+    """The vCPUs are plugged in by turns, so that the thread ids of one VM are not adjacent."""
     lab.guests(g1=Q35, g2=Q35 + ' --cid 4')
     recording = record(lab, 'plugged', f'step guest-plug g1 1; step guest-plug g2 1; {ROUNDS.format(0)}', BOTH)
     later = record(lab, 'later', ROUNDS.format(0x200), BOTH)

@@ -43,7 +43,7 @@ def named_guests(lab):
 
 
 def named_recording(lab):
-    """vms just before it: its connection to the agent must have ended"""
+    """vms runs just before record: its connection to the agent must have ended"""
     lab.guests(g1='', g2='--cid 4 --no-agent')
     workload = ' && '.join([probes('g1', 20, 10000), MOVE, probes('g1', 30, 10000, base=0x800)])
     run = lab.run(f'mkdir -p named && cd named && {TOOL} vms && exec {TOOL} record -C x86-tsc -e kvm -A g1 '

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Host and guest recorded separately, without an agent, and synchronised afterwards.
 
-The guest is started with --no-agent: only its file leaves it.
+The guest is started with --no-agent: only its file leaves the guest.
 """
 import re
 import shlex
@@ -29,7 +29,7 @@ def offline_moves(lab):
     status, violations, bounds = stamped.violations('g1')
     check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
           f'{bounds} cycles')
-    # Most of these times are not even within the host's recording: nothing of that is proved
+    # Most of these times are not even within the host's recording: they prove nothing
     status, violations, _ = recording.violations('g1')
     check(status == 3, f'control: tsc-offset check of the raw times: {violations} violations')
     changes = sum(1 for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset')
@@ -37,7 +37,7 @@ def offline_moves(lab):
 
 
 def kinds_of_files(lab):
-    """Versions, compression, in place or not: the same recording in all of them."""
+    """The same recording in all versions and compressions, in place or as a copy."""
     lab.guests(g1='--no-agent')
     recording = record(lab, 'kinds', moved())
     check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
@@ -67,7 +67,7 @@ def kinds_of_files(lab):
 
 
 def exported(recording, stamped):
-    """What Perfetto gets of a guest whose vCPUs' TSCs moved once each."""
+    """The export of a guest in which each vCPU's TSC moved once."""
     status, trace, order = export(stamped)
     check(status in (0, 3) and not order['out_of_order'] and order['probes'] >= 80, verdict('exported', order))
     values = [len(values) for path, values in trace.counters().items() if path[-1] == 'TSC offset']
@@ -90,7 +90,7 @@ def buffer_instance(lab):
 
 
 def late_start(lab):
-    """The guest boots during the host's recording; or nothing changes: only an earlier look has the offset."""
+    """The guest boots during the host's recording; or nothing changes and only an earlier snapshot has the offset."""
     lab.guests()
     lab.run('load-kvm')
     boot = record(lab, 'boot', both(16, 10000), before='guest-up g1 --no-agent > /dev/null &&')
@@ -101,7 +101,7 @@ def late_start(lab):
     check(boot.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', boot.order()))
     in_order(stamped, 'and stamped', at_least=32, partial=True)
     lab.call('guest', 'g1', MOVE)
-    # Nothing regular: of a workload that repeats itself more than one shift may look right
+    # An irregular workload: with a periodic one, more than one shift may look right
     workload = '; '.join(f'{both(8, delay, 0x10 * number)}; sleep 0.0{delay}'
                          for number, delay in enumerate((9001, 17003, 3011, 13001, 5003, 7019, 11003, 2003)))
     recording = record(lab, 'late', workload)
@@ -171,7 +171,7 @@ def doubts(lab):
     lab.guests(g1='--no-agent')
     back = record(lab, 'back', f'{moved()}; move-tsc 0 -52000000; {both(10, 10000, 0x800)}')
     stamped, done = stamp(back)
-    # Guest times exist twice only if the next page of the ring buffer begins before as much time has passed
+    # Guest times occur twice only if the next page of the ring buffer begins before this much time has passed
     check(done.returncode == 3 and re.search('vCPU 0: (guest times .*|its TSC jumped) backward', done.stderr)
           and 'vCPU 1' not in done.stderr, 'a backward jump: named, exit status 3')
     lost = record(lab, 'lost', moved(), host='-C x86-tsc -e kvm -b 8',
@@ -186,7 +186,7 @@ def doubts(lab):
 
 
 def two_vms(lab):
-    """The same vcpu_ids in both: the events or the user decide."""
+    """Both VMs have the same vcpu_ids: the events or the user decide."""
     lab.guests(g0='--no-agent', g1='--no-agent --cid 4')
     noise = lab.start('for i in $(seq 20); do guest-run g0 "move-tsc 0 1000000; move-tsc 1 2000000"; '
                       'sleep 0.2; done')
@@ -205,7 +205,8 @@ def two_vms(lab):
     stamped, done = stamp(recording, '--vm', ','.join(threads['g1']))
     in_order(stamped, '--vm with all its threads', at_least=100)
     wrong, done = stamp(recording, '--vm', threads['g0'][0])
-    # Whose offsets are so far from the right ones that the guest is not even of the time, or are not
+    # The other VM's offsets can be so wrong that no event of the guest is
+    # within the host's recording: then it is refused
     refused = done.returncode == 1 and 'none of its events is within the time of' in done.stderr
     check(refused or (done.returncode == 3 and wrong.order()['out_of_order'] > 0),
           f'control: the other VM {"is refused" if refused else "puts probes out of order, which is said"}')

@@ -5,7 +5,7 @@ import shlex
 
 ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
-# In the guest: probes on both CPUs at the same time
+# Shell text for the guest: probes on both CPUs at the same time
 BOTH = 'probe {0} {1} 0 {2:#x} {4} & probe {0} {1} 1 {3:#x} {4} & wait'
 MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
 
@@ -25,7 +25,7 @@ def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
 
 
 def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, before='', frozen=''):
-    """Record the host around a recording of the guest itself.
+    """Record the host around the guest's own recording.
 
     before: a command of the host at the begin. frozen: a command of the guest after it, while no program reads the
     host's ring buffer.

@@ -21,11 +21,11 @@ BUILD = Path(os.environ.get('BUILD_DIR') or TREE / 'build').resolve()
 DATA = str(TREE / 'tests/data')
 
 DONE, FAILED, USAGE, INCOMPLETE = range(4)
-# meson shows a test with this exit status as skipped
+# meson reports a test with this exit status as skipped
 SKIPPED = 77
 NOBODY = 65534
 
-# Only a build with sanitizers reads it
+# Only a build with sanitizers reads this
 os.environ.setdefault('LSAN_OPTIONS', f'print_suppressions=0:suppressions={TREE}/tests/lsan.supp')
 
 
@@ -55,7 +55,7 @@ def need_program(name):
 
 
 def needs(*programs):
-    """Decorates a class or a case that is skipped if one of the programs is missing"""
+    """A decorator: the class or case is skipped if one of the programs is missing"""
     missing = [name for name in programs if not shutil.which(name)]
     return unittest.skipIf(missing, f'no program {" ".join(missing)}')
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A clean Debian: made once by debootstrap, fresh for each run.
+"""A clean Debian root: debootstrap makes it once, and each run gets a fresh copy.
 
 A run has its own mount and process namespaces: all its mounts and processes end with it, and are invisible outside.
 """
@@ -22,7 +22,7 @@ from kernel import CACHE
 
 RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13', 'sid': 'Debian sid'}
 SCRIPTS = Path('/usr/share/debootstrap/scripts')
-# Records of apt and dpkg about packages that were ever installed; dpkg itself reports installed ones
+# Files in which apt and dpkg record every package that was ever installed; dpkg itself lists installed ones
 MEMORY = ['dev', 'proc', 'var/cache', 'var/lib/apt', 'var/lib/dpkg', 'var/log', 'etc/ld.so.cache']
 WEEK = 7 * 86400
 NAMESPACES = ['unshare', '-m', '-p', '--fork', '--kill-child', '--propagation', 'private']
@@ -38,7 +38,7 @@ def mirror():
 
 
 def apt_settings():
-    """How this machine's apt reaches it: proxies, dates, keys"""
+    """How this machine's apt reaches its mirror: proxies, dates, keys"""
     return ''.join(line + '\n' for line in output('apt-config', 'dump').splitlines()
                    if line.startswith('Acquire::') and not line.startswith('Acquire::IndexTargets'))
 
@@ -51,7 +51,7 @@ def proxies():
 
 
 def made(suite, packages, root):
-    """debootstrap's root with packages; complete or missing"""
+    """A root from debootstrap with packages; it is complete or missing"""
     if not (SCRIPTS / suite).exists():
         skip(f'this debootstrap does not know {suite}')
     part = root.with_suffix('.part')
@@ -80,7 +80,7 @@ def made(suite, packages, root):
 
 
 def cached(suite, packages=()):
-    """The root with which runs begin. Its name depends on its contents."""
+    """The root that runs begin with. Its name depends on its contents."""
     key = hashlib.sha256(' '.join(sorted(packages)).encode()).hexdigest()[:8]
     root = CACHE / (f'root-{suite}-{key}' if packages else f'root-{suite}')
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def need(*programs):
 
 
 def enter(script, arguments, suite='bookworm', packages=()):
-    """Run this script again, with CLEAN_ROOT_INSIDE set, in namespaces that end with it; exits."""
+    """Run this script again with CLEAN_ROOT_INSIDE set, in namespaces that end with it, and exit."""
     need('debootstrap', 'unshare', 'dpkg-buildpackage')
     cached(suite, packages)
     with tempfile.TemporaryDirectory() as directory:

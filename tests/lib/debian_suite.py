@@ -17,11 +17,11 @@ WEEK = 7 * 86400
 
 
 class NotToBeHad(Exception):
-    """Its text has the reason"""
+    """A program or kernel is not available; the text has the reason"""
 
 
 def root(suite, packages, **more):
-    """Their directory; fetched again after a week, if possible"""
+    """The directory of unpacked packages; fetched again after a week, if possible"""
     CACHE.mkdir(parents=True, exist_ok=True)
     target = CACHE / f'{packages[0]}-{suite}'
     with open(target.with_suffix('.lock'), 'w') as lock:
@@ -42,14 +42,14 @@ def fetch(suite, packages, target, **more):
 
 
 def trace_cmd(suite):
-    """The words that run its trace-cmd with its own libraries"""
+    """The words that run a suite's trace-cmd with its own libraries"""
     found = root(suite, TRACE_CMD)
     loader = next(found.glob('usr/lib/*-linux-gnu/ld-linux-*.so.*'))
     return [str(loader), '--library-path', str(loader.parent), str(found / 'usr/bin/trace-cmd')]
 
 
 def lab_kernel(suite):
-    """Its kernel, as the lab's environment"""
+    """A suite's kernel, as environment of the lab"""
     found = root(suite, ['linux-image-amd64'], also=kernel.KERNEL_PACKAGES)
     image = next(path for path in sorted(found.rglob('vmlinuz*')) if path.is_file())
     modules = next(path for path in (found / 'usr/lib/modules', found / 'lib/modules') if path.is_dir())

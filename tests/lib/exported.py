@@ -18,7 +18,7 @@ SCHED = '''select m.raw_id, count(*) from sched s join cpu c using (ucpu) join m
     group by 1'''
 RUNS = '''select m.raw_id, count(*) from thread_state s join cpu c using (ucpu) join machine m on m.id = c.machine_id
     where state = 'Running' group by 1'''
-# A trace with the same events as slices took 205 bytes for each
+# A trace with the same events as slices needed 205 bytes for each
 BYTES_PER_EVENT = 205 / 2
 
 
@@ -35,8 +35,8 @@ def reported(*paths):
 
 
 def tables(trace):
-    """The same for Perfetto's table ftrace_event; and for sched and thread_state: lists of pairs of a row and the event
-    that causes it."""
+    """The same for Perfetto's table ftrace_event. And for sched and thread_state: lists of pairs of the number of
+    rows and the event that causes them."""
     events, *others = trace_processor.query(trace, EVENTS, SCHED, RUNS)
     return {(int(machine), name): int(nr) for machine, name, nr in events}, [
         ({int(machine): int(nr) for machine, nr in rows}, event)

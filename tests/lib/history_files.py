@@ -95,7 +95,7 @@ class HistoryFiles:
         return [b''.join(writer.pages())]
 
     def copies(self, cpu):
-        """The pages of the instance: each event a little later than in the top buffer, and before the next one"""
+        """The instance's pages: each event is a little later than in the top buffer, and before the next one"""
         writer = dat.PageWriter()
         mine = [event for event in self.events if (event.machine, event.cpu) == (HOST, cpu)]
         for event, following in zip(mine, mine[1:]):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Recordings that no kernel makes: small files that cost a reader without bounds far too much time or memory. A
-function writes each of them, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
+"""Recordings that no kernel makes: small files that cost a reader without limits far too much time or memory. One
+function for each kind writes host.dat and guest.dat into a directory; KINDS has the functions by name."""
 import functools
 import os
 import struct
@@ -137,7 +137,7 @@ def many_words_to_print(directory):
 
 @kind
 def many_fields(directory):
-    """Names that are searched for among all fields"""
+    """Names, each of which is searched for among all fields"""
     fields = ''.join(field(f'u32 a{i}', 8, 4) for i in range(5000))
     write_both(directory, [Raw('test', f'e{i}', 100 + i, fields, '"%d", ' + 'REC->a4999 + ' * 20_000 + '1')
                            for i in range(30)], compression='zstd')
@@ -153,7 +153,7 @@ def fields_in_bounds(directory):
 
 @kind
 def many_formats(directory):
-    """Each is inserted before all earlier ones"""
+    """Formats, each of which libtraceevent inserts before all earlier ones"""
     write_both(directory, [Raw('test', f'e{i}', i, common='', print_format='""') for i in range(600_000, 0, -1)],
                compression='zstd')
 
@@ -312,7 +312,7 @@ def vms_in_bounds(directory):
 
 @kind
 def many_vcpus(directory, vcpus=60_000):
-    """Ids that fall while threads rise"""
+    """vcpu_ids that fall while thread ids rise"""
     formats = kvm_formats('kvm-patched')
     events = (change(formats, FIRST + i, tid=1000 + i, vcpu=vcpus - i, vm_pid=110, vm_fd=1) for i in range(vcpus))
     write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
@@ -485,7 +485,7 @@ def many_cpus(directory):
 
 @kind
 def many_options(directory):
-    """Counts of CPUs that do not exist, in buffers that do"""
+    """Counts of CPUs that do not exist, in existing buffers"""
     formats = kvm_formats()
     path = os.path.join(directory, 'host.dat')
     records = [*pages([change(formats), *entries(formats)])]

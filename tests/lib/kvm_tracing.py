@@ -15,7 +15,7 @@ TRACING = '/sys/kernel/tracing'
 INSTANCE = f'{TRACING}/instances/tsc_offset'
 EVENT = 'events/kvm/kvm_write_tsc_offset'
 
-# A look into debugfs makes the kernel mount a second tracefs there
+# Access to debugfs makes the kernel mount a second tracefs there
 ONE_TRACEFS = 'while umount /sys/kernel/debug/tracing 2> /dev/null; do :; done'
 
 
@@ -47,7 +47,7 @@ class Tool:
 
 
 class Vm:
-    """A KVM VM that never runs, but whose vCPUs get TSCs: each is one event"""
+    """A KVM VM that never runs, but whose vCPUs get TSC values: each causes one event"""
     CREATE_VM, CREATE_VCPU, RUN, SET_MSRS = 0xae01, 0xae41, 0xae80, 0x4008ae89
     IA32_TSC = 0x10
 
@@ -63,7 +63,7 @@ class Vm:
         assert fcntl.ioctl(self.fds[1 + vcpu], self.SET_MSRS, msrs) == 1
 
     def run(self, vcpu):
-        """It fails without memory, but makes this thread the vCPU's"""
+        """Run a vCPU: this fails without memory, but makes this thread the vCPU's thread"""
         with contextlib.suppress(OSError):
             fcntl.ioctl(self.fds[1 + vcpu], self.RUN, 0)
 
@@ -74,7 +74,7 @@ class Vm:
 
 
 def mount_tracefs():
-    """If it is not mounted: restart the test in a separate mount namespace."""
+    """Mount tracefs if necessary: restart the test in a separate mount namespace."""
     alone = ['unshare', '-m', '--propagation', 'private']
     if os.path.isdir(f'{TRACING}/instances') or 'OWN_TRACEFS' in os.environ:
         return

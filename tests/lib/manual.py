@@ -36,7 +36,7 @@ class Example:
     def missing(self, text, any_number=False):
         """The first line of its output that is not in a text, or None."""
         def plain(line):
-            # From 3.2 on, trace-cmd report prints five letters after the CPU
+            # trace-cmd report 3.2 and later prints five letters after the CPU
             line = re.sub(r'(\[\d{3}\]) [\w.]{5} ', r'\1 ', ' '.join(line.split()))
             return re.sub(r'(\d+[dhms])+\b|\d+', '0', line) if any_number else line
         lines = iter(plain(line) for line in text.splitlines())
@@ -126,6 +126,6 @@ def json_members(value):
 
 
 def undocumented(members, section):
-    """Those that a page's section lacks"""
+    """The members that a page's section lacks"""
     told = re.findall(r'^\.(?:It |Pq )?Va (.*)$', section, re.M)
     return members - set(re.findall(r'\w+', ' '.join(told)))

@@ -2,8 +2,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The peak memory of a command.
 
-The kernel's ru_maxrss of a process begins with its parent's value at the fork, with or without exec: for a child of a
-large Python it is Python's. A small process therefore starts the command here, and reports it.
+The kernel's ru_maxrss of a process begins with its parent's value at the fork, with or without exec: a child of a large
+Python has Python's value. Therefore a small process starts the command and reports its value.
 """
 import os
 import subprocess
@@ -18,7 +18,7 @@ sys.exit(os.waitstatus_to_exitcode(status) & 0xff)
 
 
 def peak_memory(*words, **more):
-    """Its exit status, and its peak memory in KiB; at least about 8 MiB, which Python has"""
+    """The command's exit status, and its peak memory in KiB; at least about 8 MiB, which Python itself needs"""
     told, tell = os.pipe()
     with os.fdopen(told) as told:
         done = subprocess.run([sys.executable, '-I', '-S', '-c', LAUNCHER, str(tell), *map(str, words)],

@@ -66,8 +66,8 @@ class Clock:
 
 
 class JumpingClock:
-    """The clock of a guest that reads its TSC: it jumps with it but does not go back, because Linux makes it stand
-    still"""
+    """The clock of a guest that reads its TSC: it jumps forward with the TSC, but Linux makes it stand still instead
+    of going back"""
     def __init__(self, start, first, rate, history):
         self.start, self.first, self.rate, self.history = start, history(first), Fraction(rate), history
 
@@ -90,7 +90,7 @@ class History:
         return (((tsc * self.ratio >> self.frac_bits) if self.ratio else tsc) + offset) & (1 << 64) - 1
 
     def vcpu(self, vcpu_id, now):
-        """In the format of tsc-offset show --json"""
+        """A vCPU in the format of tsc-offset show --json"""
         scaling = dict(ratio=self.ratio, frac_bits=self.frac_bits)
         changes, last = [], self.initial
         for change in self.changes:
@@ -111,7 +111,7 @@ def snapshot_json(now, *vms, complete=True):
 
 
 class Recording:
-    """clock: its BOOTTIME; tsc: its TSC as a function of the host's; suspended: difference of MONOTONIC"""
+    """clock: the machine's BOOTTIME; tsc: its TSC as a function of the host's; suspended: difference of MONOTONIC"""
     def __init__(self, clock, tsc=lambda tsc: tsc, suspended=0, wall=1_764_000_000_000_000_000):
         self.clock, self.tsc, self.suspended, self.wall, self.packets = clock, tsc, suspended, wall, []
 
@@ -122,7 +122,7 @@ class Recording:
         self.packet(message(45, message(1, text(1, 'Linux'), text(3, release), text(4, 'x86_64'))))
 
     def snapshot(self, at, without=(), primary=True, late=0, raw=False):
-        """late: delay of the TSC reads in host cycles; raw: MONOTONIC_RAW is read as well, right before"""
+        """late: delay of the TSC reads in host cycles; raw: MONOTONIC_RAW is read right before as well"""
         now = self.clock(at)
         clocks = {BOOTTIME: now, REALTIME: now + self.wall, MONOTONIC: now - self.suspended,
                   **({MONOTONIC_RAW: 5 + (at * 2 // 5)} if raw else {}), TSC: self.tsc(at + late)}
@@ -142,7 +142,7 @@ class Recording:
         self.ftrace(cpu, [(at, 1, PRINT, text(2, f'C|1|{name}|{i}\n')) for i, at in enumerate(times)])
 
     def switches(self, cpu, times, compact, first=100):
-        """Threads take turns; compact: as Perfetto records them by default, which does not show the first one."""
+        """Threads take turns; compact: as Perfetto records them by default, without the first one."""
         tids = [first + i % 3 for i in range(len(times) + 1)]
         names = [f'work-{tid}' for tid in range(first, first + 3)]
         if not compact:
@@ -164,7 +164,7 @@ class Recording:
     def program(self, times, sequence=9, clock=64, unit=1, incremental=True, name='step'):
         """A thread with Perfetto's library: a separate clock, whose times are differences"""
         start = times[0] - 1000
-        # Values independent of the machine's clocks
+        # These values are independent of the machine's clocks
         base = 77
         track = number(1, 1000 + sequence) + message(4, number(1, 500), number(2, 500 + sequence), text(5, 'thread'))
         self.packet(message(6, message(1, number(1, BOOTTIME), number(2, self.clock(start))),
@@ -197,8 +197,8 @@ class Recording:
 class Pair:
     """A host and a guest that Perfetto records for a minute, and their events
 
-    history: of the guest's TSC; clock: of the guest
-    times:   times of the guest's events, by the host's TSC; True times are those of the host's clock
+    history: of the guest's TSC; clock: of the host
+    times:   times of the guest's events, as host TSC; true times are those of the host's clock
     """
     HZ = 2_500_000_000
     START = 10**12
@@ -208,7 +208,7 @@ class Pair:
     def __init__(self, jump=0, jumps_at=(25,), follows=False, drift=(3, -13), events=200, seed=1, every=10, ratio=0,
                  late=0):
         """jump: of the TSC in seconds, each time; follows: the guest's clock follows the TSC; drift: of both clocks in
-        parts per million; every: seconds between snapshots; late: of the TSC's readings in host cycles, one in three"""
+        parts per million; every: seconds between snapshots; late: delay of every third TSC reading, in host cycles"""
         self.random = random.Random(seed)
         changes, offset = [], self.INITIAL
         for at in jumps_at if jump else ():
@@ -280,7 +280,7 @@ def only(message_fields, number, default=None):
 
 
 def packets(path):
-    """(machine, fields) of each"""
+    """(machine, fields) of each packet"""
     with open(path, 'rb') as file:
         data = file.read()
     for _, begin, end in perfetto_trace.packet_spans(data):

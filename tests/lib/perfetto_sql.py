@@ -9,7 +9,7 @@ import trace_processor
 
 PACKAGE = TREE / 'tool/perfetto/tsc_offset'
 INCLUDE = 'include perfetto module tsc_offset.vm'
-# As in vm_answers
+# The same as in vm_answers
 QUERIES = {
     'states': '''select vm, vcpu, cast(s.ts as text), s.dur, state, thread_state, cause
         from vm_state s join vm_vcpu using (vcpu_id)''',

@@ -43,7 +43,7 @@ PACKET = {1: Field('bundle', BUNDLE), 8: Field('timestamp', 'uint'), 10: Field('
 BEGIN, END, INSTANT, COUNT = 1, 2, 3, 4
 CLEARED, NEEDED = 1, 2
 FIRST_DESCRIBED = 65536
-# FieldDescriptorProto.Type
+# The types of FieldDescriptorProto.Type
 TYPES = {3: 'int', 4: 'uint', 9: str}
 
 
@@ -55,7 +55,7 @@ def numbered(text):
 
 
 WAKEUP = 'comm 1 text pid 2 int prio 3 int success 4 int target_cpu 5 int'
-# Those that tests use
+# The messages that tests use
 NATIVE = {number: (name, numbered(fields)) for number, name, fields in (
     (3, 'print', 'ip 1 uint buf 2 text'),
     (4, 'sched_switch', 'prev_comm 1 text prev_pid 2 int prev_prio 3 int prev_state 4 int next_comm 5 text '
@@ -126,7 +126,7 @@ def message(data, schema):
 
 
 def packet_spans(data):
-    """Begin of each packet, begin of its message, and end of both"""
+    """(begin of the packet, begin of its message, end of both) for each packet"""
     at = 0
     while at < len(data):
         key, begin = varint(data, at)
@@ -147,7 +147,7 @@ def packets(path):
 
 
 def text_of(event, fields):
-    """The text of an event: as trace-cmd report prints it if programs search it there, else its fields"""
+    """The text of an event: as trace-cmd report prints it if programs search it there, otherwise its fields"""
     if event == 'kvm_pio':
         return f'pio_{"write" if fields["rw"] else "read"} at 0x{fields["port"]:x} size {fields["size"]} ' \
             f'count {fields["count"]} val 0x{fields["val"]:x}'
@@ -183,7 +183,7 @@ class Trace:
         self.items.sort(key=lambda item: item.time)
 
     def take_track(self, machine, track):
-        # Each is described before its first use
+        # Each track is described before its first use
         if track['uuid'] in self.tracks or track.get('parent', track['uuid']) not in (track['uuid'], *self.tracks) or \
                 not track['uuid']:
             raise ValueError(f'{track}')

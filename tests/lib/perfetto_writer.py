@@ -26,7 +26,7 @@ EVENTS = {
 GENERIC = 327
 HOST_SEQUENCE, SEQUENCES_OF_MACHINE = 1, 1000
 BEGIN, END = 1, 2
-# As the trace processor requires: events of one CPU together
+# The trace processor requires that events of one CPU are together
 BUNDLE = 1000
 
 

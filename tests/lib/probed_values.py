@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""In the lab: the probes' values by the offsets of a kernel's BTF equal debugfs's, and record is exact with them."""
+"""In the lab: the values that probes read by the offsets of a kernel's BTF equal debugfs's, and record is exact."""
 import json
 import re
 
@@ -12,7 +12,7 @@ HELD = [1000, -5]
 EVENT = re.compile(r' (?P<time>\d+): (?P<event>write_offset|write_ratio|vcpu_load): .* vm_name="(?P<vm>\d+-\d+)" '
                    r'vcpu_id=0 l1_offset=(?P<l1>-?\d+) offset=(?P<offset>-?\d+) l1_ratio=(?P<ratio>\d+) '
                    r'frac_bits=(?P<bits>\d+)')
-# TCG's SVM cannot scale: then debugfs has no ratio, and KVM has one
+# TCG's SVM cannot scale: then debugfs has no ratio, although KVM has one
 SVM_BITS = 32
 
 WRITES = f"""
@@ -50,7 +50,7 @@ WORKLOAD = f'{probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x10
 
 
 def one_speed(speed, text):
-    """Each step's own line, with debugfs's values, and the probes' events during the step"""
+    """Check each step: its line with debugfs's values, and the probes' events during the step"""
     steps = [(name, *map(int, numbers)) for name, *numbers in
              re.findall(r'^(\w+)' + r' (-?\d+)' * 7 + '$', text, re.M)]
     check([step[0] for step in steps] == [step.split('=')[0] for step in STEPS], f'{speed}: {len(steps)} steps')

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from case import configured, skip
 
-# In the kernel's form; only kernels with our patches have more after next=
+# The kernel's text; only kernels with our patches have more after next=
 OFFSET = re.compile(r'(kvm_write_tsc_offset: *)vcpu=(\d+) prev=(\d+) next=(\d+)'
                     r'(?: ratio=(\d+) frac_bits=(\d+)( vm=\d+-\d+| vm_id=\d+))?$')
 MULTIPLIER = re.compile(r'(kvm_write_tsc_multiplier: *)vcpu=(\d+) prev=(\d+) next=(\d+) frac_bits=(\d+) '
@@ -62,9 +62,8 @@ def plugin_text(line, khz=None):
 
 
 def hide_installed():
-    """Where our plugins are installed, readers load them in controls, too: run the script where they are not
-
-    It then has copies of the directories over these, in a mount namespace of its own.
+    """If our plugins are installed, readers load them in controls, too. Then run the script without them, with copies
+    of the directories mounted over these, in a separate mount namespace.
     """
     installed = [Path(configured('plugin_dir')) / 'plugin_kvm_tsc_offset.so']
     if configured('kshark_plugin_dir'):
@@ -121,13 +120,13 @@ def is_ours(line):
 
 
 def is_patched(line):
-    """Does an event have all fields of a kernel with our patches?"""
+    """Whether an event has all fields of a kernel with our patches"""
     match = OFFSET.search(line)
     return bool(match and match[7] or MULTIPLIER.search(line))
 
 
 def check_lines(without, with_plugin, khz=None):
-    """Check ours, and that all others are unchanged. Returns the numbers of both."""
+    """Check our lines, and that all others are unchanged. Returns the numbers of both."""
     without, with_plugin = without.splitlines(), with_plugin.splitlines()
     assert len(without) == len(with_plugin), f'{len(without)} lines became {len(with_plugin)}'
     ours = 0

@@ -11,11 +11,11 @@ from case import DONE, TOOL, Case
 from scenario import Scenario
 
 DEADLINE = 30
-# What any run may say, by the machine and by what others do on it at the same time
+# Messages that any run can print, because of the machine or of other users
 REMOVED = 'removed leftovers of a killed recording from tracefs'
 OF_THE_MACHINE = 'no probes on KVM: ', REMOVED
 
-# What is recorded lies in $MADE; then it does as $LEFT says
+# The script copies the recordings from $MADE and then runs $LEFT
 SCRIPT = '''#!/bin/bash
 shift
 while [ $# -gt 0 ] && [ "$1" != -o ]; do shift; done
@@ -25,7 +25,7 @@ for guest in g1 g2; do
 done
 eval "$LEFT"
 '''
-# trace-cmd that writes a byte for each SIGINT, and ends by SIGUSR1
+# A trace-cmd that writes a byte for each SIGINT and ends on SIGUSR1
 TAKE = '''
 import signal
 both = signal.SIGINT, signal.SIGUSR1
@@ -47,7 +47,7 @@ class RecordCase(Case):
         os.mkdir(self.path('out'))
 
     def make(self, write=None, **parameters):
-        """A recording in the folder "made", whose guests have what trace-cmd's own protocol sampled"""
+        """A recording in the folder "made"; its guests' files have the samples of trace-cmd's own protocol"""
         shutil.rmtree(self.path('made'), ignore_errors=True)
         os.mkdir(self.path('made'))
         Scenario(**parameters).write(self.path('made'), **{'time_shift': 'stock', **(write or {})})
@@ -60,20 +60,20 @@ class RecordCase(Case):
                               capture_output=True, text=True, check=False, **(run or {}))
 
     def said(self, done):
-        """Our lines, without those of the machine"""
+        """Our lines, without those about the machine"""
         lines = done.stderr.splitlines()
         self.assertTrue(all(line.startswith('tsc-offset: ') for line in lines), done.stderr)
         lines = [line.removeprefix('tsc-offset: ') for line in lines]
         return [line for line in lines if not line.startswith(OF_THE_MACHINE)]
 
     def fits(self, name='trace-g1.dat', host='trace.dat', expected=True):
-        """Are all events of a file at times at which its vCPUs ran?"""
+        """Check whether all events of a file are at times at which its vCPUs ran"""
         done = self.run_tool('check', '--json', host, name, cwd=self.path('out'))
         guest, = json.loads(done.stdout)['guests']
         self.assertEqual(done.returncode == DONE and not guest['violations'], expected, done.stderr)
 
     def unchanged(self, name='g1'):
-        """Is a guest's file as trace-cmd wrote it?"""
+        """A guest's file is as trace-cmd wrote it"""
         with open(self.path('made', f'{name}.dat'), 'rb') as made, \
                 open(self.path('out', f'trace-{name}.dat'), 'rb') as out:
             self.assertEqual(made.read(), out.read())

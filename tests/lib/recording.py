@@ -17,7 +17,8 @@ import time
 
 from case import BUILD, TREE
 
-# With this interpreter: scenarios call them often, and a wrapper that finds an interpreter may itself be a script
+# Run these with this interpreter: scenarios call them often, and a wrapper
+# that finds an interpreter may itself be a script
 LAB = sys.executable, TREE / 'scripts/lab/lab'
 PROBE_ORDER = sys.executable, TREE / 'scripts/lab/probe-order'
 PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'
@@ -39,7 +40,7 @@ ATTEMPTS = 5
 # The base in kernel-patch/ of the patched kernel
 KERNEL_BASE = os.environ.get('KERNEL_BASE', 'v6.1')
 
-# Results of scenarios that ended before the lab failed count
+# Results of scenarios that ended before the lab failed still count
 failures = int(os.environ.get('FAILURES', 0))
 
 
@@ -84,12 +85,12 @@ def built_kernel(verb):
 
 
 def patched_kernel():
-    """The patched kernel as environment of the lab, and KVM's selftests; built if missing."""
+    """The patched kernel as environment of the lab, and KVM's selftests; they are built if missing."""
     return built_kernel('path')
 
 
 def stock_kernel():
-    """The same without the patches, as control."""
+    """The kernel without the patches, as control."""
     return built_kernel('stock')
 
 
@@ -100,7 +101,7 @@ class Run:
         self.status, self.out, self.err = status, out, err
 
     def said(self, pattern):
-        """Our lines that match."""
+        """Our lines that match a pattern."""
         return [line for line in (self.out + self.err).splitlines()
                 if line.startswith('tsc-offset: ') and re.search(pattern, line)]
 
@@ -115,7 +116,7 @@ class Recording:
         self.guests = {name: directory / f'trace-{name}.dat' for name in guests}
 
     def report(self, *options, guests=None, reader=()):
-        """trace-cmd report, of this machine or by the words of READER"""
+        """The output of trace-cmd report: this machine's, or the command READER"""
         names = guests or list(self.guests)
         files = [self.host, *(self.guests[name] for name in names)]
         words = [*reader, 'trace-cmd', 'report', *options]
@@ -125,7 +126,7 @@ class Recording:
         return '' if done.returncode else done.stdout
 
     def order(self, reader=(), options=()):
-        """probe-order's verdict on the merged report of stock trace-cmd."""
+        """probe-order's result for the merged report of stock trace-cmd."""
         return order_of(self.report(reader=reader), *options)
 
     def violations(self, guest):
@@ -156,14 +157,15 @@ class Recording:
         return vcpus, flags
 
     def process_found(self):
-        """Did trace-cmd find each guest's process? Otherwise GUEST in the host's file has no vCPUs."""
+        """Whether trace-cmd found each guest's process. Otherwise GUEST in the host's file has no vCPUs."""
         dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.host],
                               capture_output=True, text=True, check=True).stdout
         counts = [int(n) for n in re.findall(r'^(\d+) \[Guest CPUs', dump, re.M)]
         return len(counts) == len(self.guests) and 0 not in counts
 
     def finished(self, guest, changes=None):
-        """Did record write the history into a guest's file without a doubt? By its line, with this many changes."""
+        """Whether record wrote the history, with this many changes, into a guest's
+        file without a doubt, according to its message."""
         lines = self.run.said(rf'/?trace-{guest}\.dat: VM .*error at most')
         counted = changes is None or re.search(rf' {changes} changes?; ', ' '.join(lines))
         return len(lines) == 1 and counted and 'in doubt' not in lines[0]
@@ -204,7 +206,7 @@ class Lab:
         self.prepare = prepare
         # Names and options of guests
         self.up = {}
-        # What remains to be done if the lab fails
+        # The scenarios that remain if the lab fails
         self.rest = rest
         self.failures_before = failures
 
@@ -218,7 +220,7 @@ class Lab:
         self.verb('down')
 
     def begin(self, scenario):
-        """Its files are in a separate directory."""
+        """Begin a scenario. Its files are in a separate directory."""
         self.name = scenario
         self.directory = BUILD / 'lab-tests' / scenario
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -230,7 +232,7 @@ class Lab:
             self.environment.pop(name, None)
 
     def verb(self, *words, timeout=TIMEOUT):
-        # Later than the time limit of a command in the lab
+        # This is longer than the time limit of a command in the lab
         try:
             done = subprocess.run([*LAB, *map(str, words)], env=self.environment, text=True,
                                   capture_output=True, errors='replace', check=False, timeout=timeout + 3 * TIMEOUT)
@@ -243,8 +245,8 @@ class Lab:
         return Run(done.returncode, done.stdout, done.stderr)
 
     def begin_anew(self, why):
-        """The lab failed: repeat the whole scenario, a few times at most, with the following ones. Checks are not
-        repeated, only failures that the emulator may have caused.
+        """The lab failed: repeat the whole scenario and continue with the following ones, a few times at most. Only
+        failures that the emulator may have caused are repeated, not failed checks.
         """
         scenario = self.rest[0].split('+')[0] if self.rest else self.name
         before, _, number = os.environ.get('ATTEMPT', '').partition(' ')
@@ -257,7 +259,7 @@ class Lab:
         os.execv(sys.executable, [sys.executable, sys.argv[0], *(self.rest or sys.argv[1:])])
 
     def call(self, *words):
-        """A verb that must succeed, within its time."""
+        """Run a verb of the lab that must succeed within its time limit."""
         if words[0] in ('run', 'guest'):
             words = words[0], '--timeout', 2 * TIMEOUT, *words[1:]
         run = self.verb(*words)
@@ -280,7 +282,7 @@ class Lab:
         return self.verb('run', '--timeout', timeout, command, timeout=timeout)
 
     def start(self, command):
-        """A command on the host in the background; wait() waits for its end."""
+        """Start a command on the host in the background; wait() waits for its end."""
         return subprocess.Popen([*LAB, 'run', '--timeout', str(TIMEOUT), command], env=self.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 errors='replace')
@@ -380,7 +382,7 @@ def stamp(recording, *options, host=None, out=None):
 
 
 def shown(file):
-    """The VMs of a host's file as tsc-offset show has them."""
+    """The VMs of a host's file as tsc-offset show prints them."""
     done = subprocess.run([TOOL, 'show', '--json', file], capture_output=True, text=True, check=False)
     if not done.stdout:
         raise SystemExit(f'show {file}: {done.stderr}')
@@ -388,7 +390,7 @@ def shown(file):
 
 
 def order_of(report, *options):
-    """probe-order's verdict."""
+    """probe-order's result."""
     found = subprocess.run([*PROBE_ORDER, '--json', *options], input=report, text=True, capture_output=True,
                            check=False)
     return json.loads(found.stdout)
@@ -400,14 +402,15 @@ def verdict(name, order):
 
 
 def few_unpaired(order):
-    """A probe that only one side has proves nothing. Emulated buffers lose some under load: a page has about ten."""
+    """A probe that only one side recorded proves nothing. Emulated buffers
+    lose some under load: a page has about ten."""
     return order['unpaired'] <= max(10, order['probes'] // 10)
 
 
 def in_order(recording, name, at_least=1, partial=False, reader=(), options=()):
     """Check that the merged report of stock trace-cmd has every probe in order.
 
-    Where the recording was cut, any number of probes may not be paired.
+    partial: the recording was cut, so any number of probes may be unpaired.
     """
     order = recording.order(reader, options)
     all_seen = order['probes'] + order['unpaired'] >= at_least

@@ -16,7 +16,7 @@ MORE_JUMPS = 'more such jumps'
 
 
 def report_of(path, names):
-    """{(buffer, CPU): [time]} in the order of report, which is that of each stream"""
+    """{(buffer, CPU): [time]} in the order of trace-cmd report, which is that of each stream"""
     out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, text=True, errors='replace',
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     found = collections.defaultdict(list)
@@ -62,11 +62,11 @@ def other_doubts(words):
 
 
 def bounds_of(times, jumps, ahead=0):
-    """{number of an event: (cycles earlier, cycles later)} of those after a jump; ahead: constant that readers add to
-    times"""
+    """{number of an event: (cycles earlier, cycles later)} of the events after a jump; ahead: constant that readers
+    add to times"""
     bounds = {}
     for nr, first, earlier, later in jumps:
-        # Rounding may move the first one
+        # Rounding may move the first event
         begin = bisect.bisect_left(times, first + ahead - 2)
         for i in range(begin, min(begin + nr, len(times))):
             bounds[i] = earlier + 2, later + 2

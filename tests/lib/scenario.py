@@ -22,23 +22,23 @@ import struct
 import trace_dat_writer as dat
 
 CYCLES_PER_MS = 2_596_100
-# Within a segment, in cycles after its start; changes come one after the other, before the first entry
+# Times within a segment, in cycles after its start; changes are successive, before the first entry
 SWITCH_IN, CHANGE, NEXT_CHANGE, FIRST_ENTRY = 100, 300, 50, 1000
-# The thread of a vCPU that is plugged in again has a number greater by this; that of a VM that moved to another
-# process, by the other
+# The thread id of a vCPU that is plugged in again is greater by REPLUGGED; that of a VM that moved to another process
+# is greater by MOVED
 REPLUGGED, MOVED = 700, 40_000
 PATTERNS = 8
 # Events of probes on the host: a load when the thread gets the CPU, and one when it continues after another thread
 # wrote for it; a write shortly after its event
 LOADED, LOADED_AGAIN, WRITTEN = 150, 900, 20
 PROBES = 'write_offset', 'write_ratio', 'vcpu_load', 'vm_end'
-# The copy of an event in the next buffer
+# An event's copy in the next buffer is this much later
 NEXT_COPY = 3
 # A mark begins, its values are read, and its lines follow before anything else of the segment
 MARK_BEGIN, MARK_READ, MARK_LINES = 10, 20, 30
 # The probes' number of a VM, and the distance between two of them
 VM_NUMBER, NEXT_NUMBER = 1181, 16
-# The first VM's number by KVM, more than 32 bits hold; and by how much that of a moved VM is greater
+# KVM's number of the first VM, which exceeds 32 bits; the number of a moved VM is greater by MOVED_ID
 FIRST_ID, MOVED_ID = (1 << 32) + 3, 100
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
@@ -53,7 +53,7 @@ Item = collections.namedtuple('Item', 'time name pid fields lost', defaults=(Fal
 
 
 def kvm_formats(patched, protected=False):
-    """Formats of Debian's kernel, of the same kernel with our patches ('id') or earlier ones, and with earlier ones for 7.x"""
+    """Formats of Debian's kernel, with our present patches ('id'), with earlier ones, or with earlier ones for 7.x"""
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
@@ -77,7 +77,7 @@ def probe_formats(protected=False):
 
 
 def fixed_point(ratio, frac_bits):
-    """A ratio in KVM's format, 0 without"""
+    """A ratio in KVM's format; 0 without a ratio"""
     return round(ratio * (1 << frac_bits)) if ratio else 0
 
 
@@ -107,7 +107,7 @@ class VCPU:
         return change.ratio if change else self.initial_ratio
 
     def guest_tsc(self, host, at=None):
-        """With the values at another host TSC, if given"""
+        """The guest's TSC at a host TSC, with the mapping at another host TSC if given"""
         at = host if at is None else at
         return self.vm.scaled(host, self.ratio(at)) + self.offset(at) & MASK
 
@@ -117,7 +117,7 @@ class VM:
         self.name, self.pid, self.fd, self.trace_id = name, pid, fd, trace_id
         self.ratio, self.frac_bits, self.protected = ratio, frac_bits, False
         self.vcpus = []
-        # The probes' number, and number of the last segment if it ends there
+        # The probes' number, and the number of the last segment if the VM ends there
         self.number, self.last = 0, None
         # KVM's number
         self.kvm_id = 0
@@ -135,7 +135,7 @@ class Run:
         self.vcpu, self.cpu, self.start, self.pattern = vcpu, cpu, start, pattern
         self.changes = []
         self.tid = vcpu.tid
-        # Difference of the number of its process
+        # The difference by which its process id is greater
         self.moved = 0
 
     def guest(self, time):
@@ -298,7 +298,7 @@ class Scenario:
                     run.tid = run.vcpu.tid + REPLUGGED
         self._changes(changes, unchanged, jump, direction, together, rescale, loads)
 
-    # What happens
+    # What happens in a segment
 
     def _pattern(self, number, stays):
         """What a vCPU does in a segment, on both sides; names of the guest's events begin with a dot"""
@@ -375,7 +375,7 @@ class Scenario:
             for vcpu in vm.vcpus:
                 running = [i for i, segment in enumerate(self.segments) if vcpu in segment.of]
                 if vm.protected:
-                    # KVM's own reckoning, of which the guest has nothing
+                    # KVM's own values, which the guest does not have
                     run = self.segments[running[0]].of[vcpu]
                     run.changes = [] if self.probes else [Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits,
                                           vcpu.index not in self.unseen)]
@@ -406,7 +406,7 @@ class Scenario:
                     plan.insert(0, (self.suspend[0], 0, 0))
                 for saved, loaded in own_loads:
                     plan += [(loaded, None, 0), (loaded, ('saved', saved), 0)]
-                # Of one segment in the order in which they are written
+                # Changes of one segment stay in the order in which they are written
                 plan.sort(key=lambda entry: entry[0])
                 if self.boot:
                     # Nothing ran before the first write
@@ -432,18 +432,18 @@ class Scenario:
                     offset += size
                     ratio = run.changes[-1].ratio
 
-    # What is recorded
+    # What the files contain
 
     def _back(self, segment):
-        """By how much the host's TSC is less in a segment because the host slept"""
+        """The amount by which the host's TSC is less in a segment because the host slept"""
         return self.suspend[1] if self.suspend and segment >= self.suspend[0] else 0
 
     def _change_event(self, vcpu, change, number, first):
-        """number: of the segment. first: none of the vCPU came before it in there"""
+        """number: of the segment. first: it is the vCPU's first change in the segment"""
         fields = dict(vcpu_id=vcpu.vcpu_id)
         back, back_before = self._back(number), self._back(number - 1 if first else number)
         previous = change.previous + back_before
-        # The vCPU was made anew
+        # The vCPU was created again
         if self.previous_zero or first and any(number == loaded and self.vms[vm] is vcpu.vm
                                                for vm, _, loaded in self.moves):
             previous = 0
@@ -465,7 +465,7 @@ class Scenario:
     def _probe(self, name, pid, run, number, time, nested=0, **fields):
         """The values of the vCPU at a time of a segment; nested: what a nested guest adds"""
         vcpu, vm, at = run.vcpu, run.vcpu.vm, run.start + time
-        # KVM writes anew after the host slept
+        # KVM writes the offset again after the host slept
         back = self._back(number - 1 if run.changes and at < run.changes[0].host_tsc else number)
         offset = 0 if vm.protected else vcpu.offset(at) + back
         more = {'tsc_protected': vm.protected or vm.tdx} if 'tsc_protected' in self.host_formats[name].fields else {}
@@ -479,7 +479,7 @@ class Scenario:
         return dict(vm=vm.number + (NEXT_NUMBER // 2 if run.moved else 0), vm_pid=vm.pid + run.moved)
 
     def _loads(self, run, number, pid):
-        """Until the first write: the vCPU is made, or its thread gets the CPU"""
+        """Before the first write: the vCPU is made, or its thread gets the CPU"""
         vcpu = run.vcpu
         moved_here = any(number == loaded and self.vms[vm] is vcpu.vm for vm, _, loaded in self.moves)
         if moved_here or self.boot and run.changes and run.changes[0] is vcpu.changes[0]:
@@ -511,11 +511,11 @@ class Scenario:
             yield Item(time, 'print', 4000, dict(ip=MARK_IP, buf=f'tsc-offset mark {version} {line}\n\0'.encode()))
 
     def _writes(self, run, number, pid):
-        """The event of each change and what the probes say, in the order of time"""
+        """The event of each change and the events of probes, in the order of time"""
         for change in run.changes:
             name, fields = self._change_event(run.vcpu, change, number, change is run.changes[0])
             at = change.host_tsc - run.start
-            # A stock kernel does not have that of the ratio
+            # A stock kernel has no event for the ratio
             items = [Item(at, name, pid, fields)] if name in self.host_formats else []
             if self.probes:
                 probe = 'write_ratio' if change.ratio != change.previous_ratio else 'write_offset'
@@ -561,7 +561,7 @@ class Scenario:
             yield Item(item.time + 50, 'vm_end', vcpu.vm.pid + run.moved, self._vm_fields(run))
 
     def _ends(self, run, number):
-        """Is that the last run of a VM that ends?"""
+        """Whether this is the last run of a VM that ends"""
         vm = run.vcpu.vm
         runs = [other for other in self.segments[number].on.values() if other.vcpu.vm is vm]
         last = vm.last == number or any(self.vms[of] is vm and loaded == number + 1 for of, _, loaded in self.moves)
@@ -573,7 +573,7 @@ class Scenario:
                 yield item._replace(name=item.name[1:])
 
     def _items(self, side, run, number):
-        """What a CPU has in a segment, with what it lost"""
+        """The items of a CPU in a segment, including lost ones"""
         items = self._guest_items(run)
         if side == 'host':
             items = (item for item in self._host_items(run, number) if item.name not in self.unrecorded)
@@ -590,7 +590,7 @@ class Scenario:
         return every and number % every == every - 1
 
     def _delay(self, side, event, run, number, buffer):
-        """How much later a buffer has an event than it was, None if it does not have it"""
+        """The delay of an event in a buffer; None if the buffer does not have the event"""
         if side == 'host' and self.host_split:
             buffers = self.host_split(event, run, number)
             return NEXT_COPY * buffers.index(buffer) if buffer in buffers else None
@@ -598,11 +598,11 @@ class Scenario:
         return 0 if instance == buffer else None
 
     def _fill(self, writer, side, run, number, buffer, base, events):
-        """Write a segment's events, with times that are less by base"""
+        """Write a segment's events, with base subtracted from their times"""
         formats = self.host_formats if side == 'host' else self.guest_formats
         cpu = run.cpu if side == 'host' else run.vcpu.index
         back = self._back(number)
-        # Within a page no clock goes back
+        # A clock does not go back within a page
         if back and side == 'host' and number == self.suspend[0]:
             writer.close_page()
         for item in self._items(side, run, number):
@@ -616,7 +616,7 @@ class Scenario:
             of_host = side == 'host' or self.corrected
             time = run.start + item.time + delay - back if of_host else run.guest(item.time)
             self.written += 1
-            # A guest's events are those of its patterns, which live as long as the scenario
+            # A guest's events are items of its patterns, which live as long as the scenario
             key = (item.name, item.pid, id(item.fields)) if side == 'guest' else None
             record = self.cache.get(key) or formats[item.name].record(item.pid, **item.fields)
             if key:
@@ -630,7 +630,7 @@ class Scenario:
                                     read != time - base))
 
     def _pages(self, machine, cpu, buffer, page_size, long_size, events=None):
-        """Pages of a CPU's buffer, some at a time; the machine is 'host' or a VM"""
+        """Generate the pages of a CPU's buffer; the machine is 'host' or a VM"""
         side = 'host' if machine == 'host' else 'guest'
         writer = dat.PageWriter(page_size, long_size)
         for number in range(*(self.host_segments if side == 'host' else self.guest_segments)):
@@ -662,7 +662,7 @@ class Scenario:
         yield b''.join(writer.pages())
 
     def _recording(self, machine):
-        """Begin to count"""
+        """Begin a recording: reset the counts"""
         self.counts, self.lost, self.written = collections.Counter(), collections.Counter(), 0
         names = ['', *self.instances['host' if machine == 'host' else 'guest']]
         cpus = range(self.host_cpus) if machine == 'host' else range(len(machine.vcpus))
@@ -678,7 +678,7 @@ class Scenario:
                 streams.append([])
                 for _ in self._pages(machine, cpu, buffer, page_size, long_size, streams[-1]):
                     pass
-        # As readers do: always the CPU whose next event is the earliest, even where its times go backward
+        # Like readers: always the CPU whose next event is the earliest, even if its times go backward
         return list(heapq.merge(*streams, key=lambda event: event.time))
 
     def recorded_span(self):
@@ -690,15 +690,15 @@ class Scenario:
                            not (item.lost and (not self.lose_in or buffer in self.lose_in))
                            for buffer in ('', *self.instances['host']))]
         numbers = range(*self.host_segments)
-        # No time of a segment is among those of another one
+        # The times of segments do not overlap
         first = next(filter(None, map(of_segment, numbers)))
         last = next(filter(None, map(of_segment, reversed(numbers))))
         return min(first), max(last)
 
     def points(self, vm):
-        """For each vCPU (guest time, host minus guest), interpolated: what brings its file into host time.
+        """The sync points that convert a guest's file to host time: for each vCPU [(guest time, host minus guest)].
 
-        Only right where no offset goes backward and the TSC is not scaled.
+        They are right only if no offset goes backward and the TSC is not scaled.
         """
         cpus = []
         for vcpu in vm.vcpus:
@@ -710,7 +710,7 @@ class Scenario:
                     points += [(at - 1, -change.previous), (at, -change.offset)]
             points.append((end + vcpu.offset(end), -vcpu.offset(end)))
             cpus.append(points)
-        # Readers want the same number for all: more points on the last line
+        # Readers require the same number for all vCPUs: add points on the last line
         most = max(map(len, cpus))
         for points in cpus:
             while len(points) < most:
@@ -727,11 +727,11 @@ class Scenario:
         return min(run.start for run in first), max(run.start + run.pattern[-1].time + 1 for run in last)
 
     def write(self, directory, time_shift=None, tsc2nsec=None, only=None, **options):
-        """Write the files; returns the truth, which is in truth.json as well.
+        """Write the files; return the truth, which truth.json has as well.
 
-        only: those VMs whose files are written, if not all.
+        only: the VMs whose files are written, if not all.
         time_shift: 'exact' for the option of points(), 'stock' for that of polled(), in the guests' files.
-        tsc2nsec: (mult, shift, offset). options: as of trace_dat_writer.write().
+        tsc2nsec: (mult, shift, offset). options: arguments of trace_dat_writer.write().
         """
         def recorded(machine, path, formats, more, cmdlines):
             names, cpus = self._recording(machine)
@@ -753,7 +753,7 @@ class Scenario:
             common += [(dat.CPUSTAT, dat.stats_option(cpu, lost[cpu])) for cpu in cpus]
             if tsc2nsec:
                 common.append((dat.TSC2NSEC, struct.pack('<IIQ', *tsc2nsec)))
-            # trace-cmd writes the formats of what is recorded
+            # trace-cmd writes the formats of recorded events
             formats = [item for name, item in formats.items() if name not in self.unrecorded]
             dat.write(os.path.join(directory, path), buffers, formats, options=common + more,
                       cmdlines=cmdlines, nr_cpus=len(cpus), printk=f'{FORMAT_IP:#x} : "counted %u\\n"\n',

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Tests on generated recordings of scenario.py: stamped, shown, and compared with the truth."""
+"""Tests with generated recordings of scenario.py: stamped, shown, and compared with the truth."""
 import json
 
 from case import DONE, Case

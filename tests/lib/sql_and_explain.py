@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the PerfettoSQL module answers of an export, beside what explain answers of the files: the same, to the ns"""
+"""Compare the PerfettoSQL module's results for an export with explain's for the files: they are equal, to the ns"""
 import collections
 
 from perfetto_sql import INCLUDE, PACKAGE, differences
@@ -8,7 +8,7 @@ import trace_processor
 
 STATES = 'exit', 'halted', 'stolen', 'unknown'
 PARTS = 'count', 'total', 'guest_queue', 'ipi', 'host_wakeup', 'entry', 'unknown'
-# Rows by the thread of the vCPU, as numbers of tasks are
+# vCPUs are identified by their threads, tasks by their ids
 QUERIES = {
     'vm_state': '''
         select tid, state, sum(s.dur) from vm_state s join vm_vcpu using (vcpu_id) join thread using (utid) group by 1, 2''',
@@ -40,7 +40,7 @@ def summed(rows, key, *members):
 
 
 def explained(found):
-    """The same rows, of what explain --json printed; others than None have to be a number or a text"""
+    """The same rows from the output of explain --json; values other than None must be a number or a text"""
     threads = {(vcpu['guest'], vcpu['vcpu_id']): vcpu['thread'] for vcpu in found['vcpus']}
 
     def thread(row):
@@ -63,6 +63,6 @@ def explained(found):
 
 
 def compare(trace, found):
-    """The rows that SQL finds in the export, and for each table those of one side only: two lists"""
+    """(rows that SQL finds in the export, {table: rows that only one side has, as two lists})"""
     rows = dict(zip(QUERIES, trace_processor.query(trace, INCLUDE, *QUERIES.values(), packages=[PACKAGE])[1:]))
     return rows, {table: differences(rows[table], wanted) for table, wanted in explained(found).items()}

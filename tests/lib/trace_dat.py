@@ -50,7 +50,7 @@ def trace_id(path):
 
 
 def last_link(data):
-    """The place of the link that ends a file's options"""
+    """The offset of the link that ends a file's options"""
     return [at for option, at, _ in options(data) if option == DONE][-1]
 
 
@@ -74,7 +74,7 @@ def report(*arguments):
 
 
 def differing(scenario, vm, path, tolerance=0):
-    """How many events report shows at another time than the true one, and the number of all"""
+    """(number of events that report shows at a wrong time, number of all events)"""
     wrong = total = 0
     tolerance = max(tolerance, 2 if vm.ratio else 0)
     events = scenario.events(vm.name)
@@ -106,7 +106,7 @@ def probes(events):
     total = out_of_order = 0
     for key, accesses in access.items():
         befores, afters = marks.get(('b', key), []), marks.get(('a', key), [])
-        # The k-th of the guest is the k-th of the host
+        # The guest's k-th probe with a key is the host's k-th
         for before, seen, after in zip(sorted(befores), accesses, sorted(afters)):
             order = [before, *seen, after]
             total += 1

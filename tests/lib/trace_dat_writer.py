@@ -14,7 +14,7 @@ import zlib
 
 EVENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'events')
 
-# Options, and sections of the same number
+# Options, and sections with the same numbers
 DONE, CPUSTAT, BUFFER, TRACECLOCK, UNAME, CPUCOUNT, VERSION, TRACEID, TIME_SHIFT, GUEST, TSC2NSEC = \
     0, 2, 3, 4, 5, 8, 9, 11, 12, 13, 14
 HEADER_INFO, FTRACE_EVENTS, EVENT_FORMATS, KALLSYMS, PRINTK, CMDLINES = range(16, 22)
@@ -22,7 +22,7 @@ HEADER_INFO, FTRACE_EVENTS, EVENT_FORMATS, KALLSYMS, PRINTK, CMDLINES = range(16
 CLOCKS = 'local', 'global', 'counter', 'uptime', 'perf', 'mono', 'mono_raw', 'boot', 'tai', 'x86-tsc'
 PAGES_IN_CHUNK = 10
 
-# The first word of an entry: 5 bits of type or length, 27 bits of time since the entry before
+# The first word of an entry: 5 bits of type or length, 27 bits of time since the previous entry
 TYPE_BITS, DELTA_BITS = 5, 27
 PADDING, TIME_EXTEND, TIME_STAMP = 29, 30, 31
 MAX_SMALL = 28 * 4
@@ -35,7 +35,7 @@ def align(number, to):
 
 
 class PageWriter:
-    """The pages of one CPU. Times may be those of a clock, or relative ones for rebase()."""
+    """The pages of one CPU. Times are those of a clock, or relative ones for rebase()."""
 
     def __init__(self, page_size=4096, long_size=8):
         self.header = struct.Struct('<QQ' if long_size == 8 else '<QI')
@@ -50,17 +50,17 @@ class PageWriter:
         self.used = 0
 
     def add(self, time, payload, absolute=False):
-        """Write an event, with a time in the kernel's form, or as an absolute time stamp.
+        """Write an event, with a time in the kernel's form or as an absolute time stamp.
 
-        Returns the time that a reader will read. It differs if the clock went backward, because the kernel then stores
-        no difference, until the next page has a new time.
+        Returns the time that a reader will read. It differs if the clock went backward: the kernel then stores a
+        difference of 0, until the next page has a new time.
         """
         payload += bytes(-len(payload) % 4)
         size = len(payload)
         small = 0 < size <= MAX_SMALL
         need = size + (4 if small else 8)
         delta = time - self.before if self.entries else 0
-        # A clock that went backward: a time stamp of no difference
+        # A clock that went backward: a time stamp with a difference of 0
         extended = delta < 0 or delta >> DELTA_BITS or absolute
         if self.entries and self.used + need + 8 * bool(extended) > self.room:
             self.close_page()
@@ -119,7 +119,7 @@ class PageWriter:
         self._start()
 
     def take(self):
-        """The pages that are full, at once"""
+        """Take the pages that are full"""
         pages, self.finished = self.finished, []
         return pages
 
@@ -156,7 +156,7 @@ class Format:
         self.fields = {name: (int(offset), int(size), int(signed))
                        for name, offset, size, signed in self.FIELD.findall(text)}
         self.size = max(offset + size for offset, size, _ in self.fields.values())
-        # Those with the place of their text in the record
+        # The fields that have the place of their text in the record
         self.texts = set(re.findall(r'field:__data_loc char\[\] (\w+);', text))
         # How numbers are stored in a record, by name: a record is made a million times
         self.numbers = {name: (struct.Struct('<' + self.CODES[size].upper()).pack_into, offset, (1 << 8 * size) - 1)
@@ -316,7 +316,7 @@ class Writer:
         self.file.seek(start)
         if not self.compress:
             for data in pages:
-                # A number is a hole of as many bytes
+                # A number is a hole of this size
                 if isinstance(data, int):
                     self.file.truncate(self.file.seek(data, os.SEEK_CUR))
                 else:
@@ -355,7 +355,7 @@ class Writer:
             b''.join(struct.pack('<IQQ', *cpu) for cpu in cpus)
 
     def buffer_6(self, buffer, nr_cpus):
-        """Returns where it begins"""
+        """Returns the offset of the buffer's part, which begins with "flyrecord"."""
         at = self.file.tell()
         self.file.write(b'flyrecord\0')
         table = self.file.tell()

@@ -37,7 +37,7 @@ Problem = collections.namedtuple('Problem', 'name count')
 
 
 class NotHere(Exception):
-    """It is missing on this machine; the text has the reason"""
+    """The trace processor is not available on this machine; the text has the reason"""
 
 
 def matches(directory):
@@ -46,7 +46,7 @@ def matches(directory):
 
 
 def fetch():
-    """Its directory"""
+    """Fetch it if necessary; return its directory"""
     if not shutil.which('node'):
         raise NotHere('no node (scripts/dependencies install perfetto)')
     directory = CACHE / f'trace-processor-{SHA256["trace_processor.wasm"][:16]}'
@@ -82,14 +82,14 @@ def version():
 
 
 def sql_package(directory):
-    """As --add-sql-package DIRECTORY registers it"""
+    """A package of SQL modules, as --add-sql-package DIRECTORY registers it"""
     return {'name': directory.name, 'modules': [
         {'name': '.'.join((directory.name, *path.relative_to(directory).with_suffix('').parts)), 'sql': path.read_text()}
         for path in sorted(directory.rglob('*.sql'))]}
 
 
 def query(trace, *queries, packages=()):
-    """The rows of each, with all values as text; 64-bit numbers are exact only if SQL converts them to text
+    """The rows of each query, with all values as text; 64-bit numbers are exact only if SQL converts them to text
 
     packages: directories with modules of PerfettoSQL
     """
@@ -142,7 +142,7 @@ class Opened:
             self.counters.setdefault(self.path(track), []).append((int(time), int(value)))
 
     def texts(self):
-        """In the format of perfetto_trace.Trace"""
+        """The texts of events, in the format of perfetto_trace.Trace"""
         Text = collections.namedtuple('Text', 'file tid cpu time event text')
         return [Text(event.machine, event.tid, event.cpu, event.time, event.event,
                      perfetto_trace.text_of(event.event, event.fields)) for event in self.events]
@@ -158,5 +158,5 @@ class Opened:
 
 
 def values(fields):
-    """Arguments by name; for a repeated field the last"""
+    """Arguments by name; the last one of a repeated field"""
     return {key: int(value) if is_number else value for key, value, is_number in json.loads(fields or '[]')}

@@ -32,7 +32,7 @@ class Cover:
         self.end = end
 
     def add(self, begin, end, value):
-        """In the order of time; missing values are None"""
+        """Add a value, in the order of time; missing values are None"""
         begin, end = max(begin, self.times[0]), min(end, self.end)
         if begin >= end:
             return

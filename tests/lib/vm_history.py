@@ -21,10 +21,10 @@ CODES = {HALT: 12, 'EXTERNAL_INTERRUPT': 1, 'MSR_WRITE': 32, 'EPT_MISCONFIG': 49
 IDLE = 'swapper'
 
 Event = collections.namedtuple('Event', 'time machine cpu pid name fields')
-# From a time until the next: state of the vCPU, the thread that has its CPU, that thread's guest task, the own task
+# The truth from a time until the next one: state of the vCPU, preemptor, the preemptor's guest task, own task
 Truth = collections.namedtuple('Truth', 'time state preemptor preemptor_task task')
 Loss = collections.namedtuple('Loss', 'machine cpu begin end')
-# A vCPU as its VM's name and number; its state from a time to another
+# vm, vcpu: the VM's name and the vcpu_id; the vCPU's state from begin to end
 Span = collections.namedtuple('Span', 'vm vcpu tid pid begin end name machine guest_cpu exit_reason cause')
 
 
@@ -98,7 +98,7 @@ class History:
         self.events.append(Event(self.time, machine, cpu, tid, name, fields))
 
     def note(self):
-        """The state of each vCPU from now on"""
+        """Record the state of each vCPU from now on"""
         for vcpu in self.vcpus:
             thread, preemptor, preemptor_task = vcpu.thread, None, None
             if vcpu.in_guest:
@@ -134,7 +134,7 @@ class History:
         self.note()
 
     def wake(self, machine, cpu, task):
-        """By the task on a CPU"""
+        """The task on a CPU wakes a task"""
         waker = machine.current[cpu].tid
         fields = dict(comm=task.name, pid=task.tid, prio=120, success=1)
         if 'sched_waking' in self.wakeups:
@@ -237,7 +237,7 @@ class History:
             self.record(guest.number, guest_cpu, task.tid, 'other', value=2)
 
     def renew(self, guest, guest_cpu, task):
-        """A task ends, and its number is reused by another"""
+        """A task ends, and another one reuses its number"""
         self.switch(guest, guest_cpu, X)
         if guest.current[guest_cpu].tid == 0:
             return
@@ -279,7 +279,7 @@ class History:
 
 
 def spans(history, events, losses):
-    """What export writes of each vCPU: Span, in the order of time. Between two of them it is in host mode"""
+    """What export writes for each vCPU: Spans in the order of time. Between two of them it is in host mode."""
     losses = sorted((loss.begin, loss.end, loss.cpu) for loss in losses if loss.machine == HOST)
     times = [event.time for event in events if event.machine == HOST]
     first, last = min(times), max(times)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * cmocka's assert_in_range(), which cmocka 2 deprecates for functions that cmocka 1 does not have; cmocka.h comes first
+ * A replacement for cmocka's assert_in_range(). cmocka 2 deprecates it in favour of functions that cmocka 1 lacks.
+ * Include cmocka.h first.
  */
 #ifndef TEST_ASSERT_WITHIN_H
 #define TEST_ASSERT_WITHIN_H

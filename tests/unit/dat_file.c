@@ -91,7 +91,7 @@ uint64_t dat_get(const struct dat_file *file, size_t at, size_t size)
 }
 
 /**
- * dat_insert - write bytes before others; offsets beyond are wrong afterwards
+ * dat_insert - insert bytes; the offsets of later parts are not updated
  * @file: the file
  * @at: where
  * @data: the bytes, NULL for zeroes
@@ -153,7 +153,7 @@ static void append_compressed(struct dat_file *file, enum compression compressio
 	free(packed);
 }
 
-/* Returns: where the section begins */
+/* Returns: the section's offset */
 static size_t append_section(struct dat_file *file, int id, enum compression compression,
 			     const struct dat_file *content)
 {
@@ -171,7 +171,7 @@ static size_t append_section(struct dat_file *file, int id, enum compression com
 	return at;
 }
 
-/* Returns: where the option begins */
+/* Returns: the option's offset */
 static size_t append_option(struct dat_file *file, int id, const void *data, size_t size)
 {
 	size_t at = file->size;
@@ -211,7 +211,7 @@ static void append_data(struct dat_file *file, enum compression compression,
 		*size = pages->size;
 		return;
 	}
-	/* A chunk for each page */
+	/* One chunk for each page */
 	dat_append_number(file, pages->size / DAT_PAGE_SIZE, 4);
 	for (size_t i = 0; i < pages->size; i += DAT_PAGE_SIZE)
 		append_compressed(file, compression, pages->data + i, DAT_PAGE_SIZE);
@@ -277,7 +277,7 @@ static void link_option(struct dat_file *options, int id, uint64_t offset)
 	append_option(options, id, &offset, sizeof(offset));
 }
 
-/* The option's payload for a buffer whose section has begun */
+/* Appends the payload of option BUFFER for a buffer whose section has begun */
 static void append_buffer_7(struct dat_file *file, struct dat_file *options, const char *name,
 			    enum compression compression, const struct dat_file *pages, size_t nr_cpus,
 			    size_t *places)
@@ -347,7 +347,10 @@ static void build_7(struct dat_file *file, const struct content *content,
 	file->buffer[0] = file->more_options + 16;
 	file->buffer[1] += file->more_options + 16;
 	file->done[1] += file->more_options + 16;
-	/* In an option: its head, where the section is, both names, page size, number; then the CPU */
+	/*
+	 * In version 6 each entry is one option: header, section offset, both
+	 * names, page size, CPU count, then the CPU
+	 */
 	for (size_t i = 0; i < 2; i++)
 		file->cpu[i] = file->buffer[0] + 6 + 8 + 1 + 8 + 4 + 4 + i * 20 + 4;
 	dat_set(file, file->done[0] + 6, file->more_options, 8);
@@ -404,7 +407,7 @@ static void build_6(struct dat_file *file, const struct content *content)
 }
 
 /**
- * dat_file_build - make a file in which nothing is wrong
+ * dat_file_build - make a valid file
  * @file: result
  * @version: 6 or 7
  * @compression: of sections and data; none for version 6

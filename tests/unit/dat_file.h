@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Small trace.dat files in memory, and where in them things are, so that a test can damage just one.
+ * Small trace.dat files in memory, and the offsets of their parts, so that a test can damage a single one.
  *
- * All have a top buffer with the CPUs 0 (two pages of three events each) and 1 (one page of two), an
- * instance "inst" with one event on CPU 0, the format of kvm:kvm_write_tsc_offset, and the options
- * TRACECLOCK and TRACEID.
+ * Each file has a top buffer with CPU 0 (two pages of three events each) and CPU 1 (one page of two events), an
+ * instance "inst" with one event on CPU 0, the format of kvm:kvm_write_tsc_offset, and the options TRACECLOCK and
+ * TRACEID.
  */
 #ifndef TEST_DAT_FILE_H
 #define TEST_DAT_FILE_H
@@ -20,7 +20,7 @@
 #define DAT_TRACE_ID	0x0123456789abcdefULL
 
 /**
- * struct dat_file - a file's bytes, and offsets of its parts; 0 where the version does not have it
+ * struct dat_file - a file's bytes, and offsets of its parts; 0 for parts that the version lacks
  * @data: the bytes; owned
  * @size: how many
  * @capacity: room at @data

@@ -23,7 +23,7 @@
 
 struct fake_kvmhost host;
 
-/* The code under test has a thread of its own. What it calls back to calls the host again. */
+/* The code under test has its own thread. Its callbacks call the fake host again, so the lock is recursive. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_t test_thread;
 static char instance_name[64], reads_name[] = "reads";
@@ -45,17 +45,17 @@ static int begin_call(void)
 	return 0;
 }
 
-/* The host is called, and nothing else happens until the end of the function */
+/* Begin a call of the host. Until the function ends, no other thread can call the host. */
 #define CALL int call __attribute__((cleanup(end_call), unused)) = begin_call()
 
 /**
- * fake_kvmhost_begin - a VM whose vCPUs 0, 1, ... have the same offset
+ * fake_kvmhost_begin - start with one VM whose vCPUs 0, 1, ... have the same offset
  * @nr_vcpus: how many
- * @offset: of them
+ * @offset: their offset
  */
 void fake_kvmhost_begin(size_t nr_vcpus, int64_t offset)
 {
-	/* A test that failed may have left it locked */
+	/* A failed test may have left it locked */
 	lock = (pthread_mutex_t) PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	test_thread = pthread_self();
 	host = (struct fake_kvmhost) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1,
@@ -65,8 +65,8 @@ void fake_kvmhost_begin(size_t nr_vcpus, int64_t offset)
 }
 
 /**
- * fake_kvmhost_add - one more vCPU, or another one in the place of one
- * @vcpu: place of it in debugfs
+ * fake_kvmhost_add - add a vCPU, or replace one
+ * @vcpu: its index in debugfs
  * @vcpu_id: KVM's vcpu_id
  * @map: its mapping
  */
@@ -80,7 +80,7 @@ void fake_kvmhost_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *m
 }
 
 /**
- * fake_kvmhost_event - an event of this or another VM, as the host's instances record it
+ * fake_kvmhost_event - record an event of this or another VM in the host's instances
  * @event: the event
  */
 void fake_kvmhost_event(const struct tsc_offset_event *event)
@@ -99,7 +99,7 @@ void fake_kvmhost_event(const struct tsc_offset_event *event)
 
 /**
  * fake_kvmhost_change - change the mapping of a vCPU
- * @vcpu: place of it in debugfs
+ * @vcpu: its index in debugfs
  * @map: the mapping from now on
  */
 void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map)
@@ -131,7 +131,7 @@ void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map)
 
 /**
  * fake_kvmhost_move - change the offset of a vCPU
- * @vcpu: place of it in debugfs
+ * @vcpu: its index in debugfs
  * @offset: the offset from now on
  */
 void fake_kvmhost_move(size_t vcpu, int64_t offset)
@@ -144,7 +144,7 @@ void fake_kvmhost_move(size_t vcpu, int64_t offset)
 }
 
 /**
- * fake_kvmhost_flood - change offsets again and again, which is not remembered
+ * fake_kvmhost_flood - change offsets many times; @maps of the vCPUs does not keep these changes
  * @times: how often
  * @nr_vcpus: number of the first vCPUs to change in turn
  */
@@ -157,7 +157,7 @@ void fake_kvmhost_flood(size_t times, size_t nr_vcpus)
 }
 
 /**
- * fake_kvmhost_said - how many messages have a word
+ * fake_kvmhost_said - count the messages that contain a word
  * @word: the word
  */
 size_t fake_kvmhost_said(const char *word)
@@ -174,7 +174,7 @@ size_t fake_kvmhost_said(const char *word)
 }
 
 /**
- * fake_kvmhost_pending - how many events wait in the recording's instance
+ * fake_kvmhost_pending - count the events that wait in the recording's instance
  */
 size_t fake_kvmhost_pending(void)
 {
@@ -185,7 +185,7 @@ size_t fake_kvmhost_pending(void)
 
 /**
  * fake_kvmhost_pass - advance the time
- * @cycles: how much
+ * @cycles: how far
  *
  * Returns: the TSC then.
  */
@@ -197,7 +197,7 @@ uint64_t fake_kvmhost_pass(uint64_t cycles)
 }
 
 /**
- * fake_kvmhost_values_read - how often debugfs told the offset of a vCPU
+ * fake_kvmhost_values_read - count the reads of a vCPU's offset from debugfs
  */
 unsigned int fake_kvmhost_values_read(void)
 {
@@ -207,8 +207,8 @@ unsigned int fake_kvmhost_values_read(void)
 }
 
 /**
- * fake_kvmhost_end_nested - a vCPU does not run a guest of its own any more
- * @vcpu: place of it in debugfs
+ * fake_kvmhost_end_nested - a vCPU stops running a nested guest
+ * @vcpu: its index in debugfs
  */
 void fake_kvmhost_end_nested(size_t vcpu)
 {
@@ -319,7 +319,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 	host.removes = number == RECORD_NUMBER_REMOVES;
 	snprintf(instance_name, sizeof(instance_name), RECORD_INSTANCE_PREFIX "%u", number);
 	instance->dir = instance_name;
-	/* Only whether the kernel has the field is of interest */
+	/* The code under test only checks whether the kernel has the field */
 	if (host.patched)
 		instance->formats.formats[0].ratio = (struct tep_format_field *)instance_name;
 	host.instances++;
@@ -339,7 +339,7 @@ static int flood(tsc_event_func take, void *context)
 			.previous = vcpu->map.offset, .next = vcpu->map.offset + FAKE_FLOOD_MOVE,
 		};
 
-		/* Changes that are not read happen as well */
+		/* The offset changes even if the event is not read */
 		if (!ret)
 			ret = take(&made, context);
 		vcpu->map.offset = made.next;
@@ -347,7 +347,7 @@ static int flood(tsc_event_func take, void *context)
 	return ret;
 }
 
-/* As the kernel has two CPUs, each event is on the other one than that before it */
+/* The host has two CPUs: each event is on the other CPU than the event before it */
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost)
 {
 	CALL;

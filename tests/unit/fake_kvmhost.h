@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host without KVM, tracefs and debugfs, in place of boot_instance.c, record_instance.c,
- * kvm_debugfs.c, vm_process.c and message.c.
+ * A host without KVM, tracefs and debugfs. It replaces boot_instance.c, record_instance.c, kvm_debugfs.c,
+ * vm_process.c and message.c.
  *
- * It has a TSC, vCPUs whose mappings a test changes, and a memory of what really held when. Each change is an event
- * for those instances that record by then, and a value in debugfs. A test can have something happen in the midst
- * of what the code under test does: each call of the host is a step.
+ * It has a TSC, vCPUs whose mappings a test changes, and a list of the mappings that were in force at each time. Each
+ * change is an event for those instances that record by then, and a value in debugfs. Each call of the host is a
+ * step. A test can change the host before any step, in the middle of what the code under test does.
  */
 #ifndef TEST_FAKE_KVMHOST_H
 #define TEST_FAKE_KVMHOST_H
@@ -23,24 +23,24 @@
 #define FAKE_THREADS	4
 #define FAKE_CHANGES	64
 #define FAKE_EVENTS	64
-/* The VM that is watched: its process, a number that no real one has, and its descriptor there */
+/* The watched VM: its process, whose number no real process has, and its file descriptor there */
 #define FAKE_PID	100000000
 #define FAKE_VM_FD	12
-/* Its number by probes */
+/* Its number as probes report it */
 #define FAKE_VM_NUMBER	77
-/* What the TSC is more with each look at it */
+/* The TSC advances by this much at each read */
 #define FAKE_TSC_STEP	101
-/* By how much each change of a flood moves the TSC on */
+/* Each change of a flood adds this to a vCPU's offset */
 #define FAKE_FLOOD_MOVE	1000
 
 /**
- * struct fake_vcpu - a vCPU of the VM that is watched
+ * struct fake_vcpu - a vCPU of the watched VM
  * @vcpu_id: KVM's vcpu_id
  * @map: the current mapping
- * @maps: what held, in the order of time; the first one from the beginning of time
- * @since: host TSC since when each of them is valid
+ * @maps: all mappings in the order of time; the first one is valid from the beginning of time
+ * @since: host TSC from which each of them is valid
  * @nr: how many
- * @nested: reads of debugfs that will still find it running a guest of its own, whose offset is 4711
+ * @nested: number of further reads of debugfs that find it running a nested guest, whose offset is 4711
  */
 struct fake_vcpu {
 	uint32_t		vcpu_id;
@@ -55,41 +55,41 @@ struct fake_vcpu {
  * struct fake_kvmhost - the host
  * @vcpus: those that debugfs shows, by vcpu_id
  * @nr_vcpus: how many
- * @has_debugfs: it is mounted; @debugfs_error: what is found there instead of the VM
+ * @has_debugfs: debugfs is mounted; @debugfs_error: the error of reading it, 0 if it shows the VM
  * @patched: events report the scaling and the VM
- * @vm_id: the number that debugfs has of the VM, 0 for none
+ * @vm_id: the VM's number in debugfs, 0 for none
  * @silent: events report 0 as the offset before
- * @tsc_protected: the VM's TSC is
- * @boot_instance: it records since before the VM was made
- * @boot_lost: it lost events
- * @open_error, @drain_error, @close_error: of the instance of the recording
- * @lost: its buffer drops events; told once
- * @swept: what others left that is swept
- * @nr_removing, @nr_left_removing: other recordings that have to remove the probes, and those that were killed
- * @removes: the instance says that this one has to
- * @fills: the buffers of the recording's instance are half full, or they say so at once
- * @waits: number of waits for that
- * @loads: the loads of vCPUs are recorded
- * @reading: so are reads of debugfs, by an instance of their own, whose probe reports L1's values
- * @missed: of that many it misses the event
- * @reads: its contents
+ * @tsc_protected: the VM's TSC is protected
+ * @boot_instance: the boot instance has recorded since before the VM was made
+ * @boot_lost: the boot instance lost events
+ * @open_error, @drain_error, @close_error: errors of the recording's instance
+ * @lost: its buffer drops events; reported once
+ * @swept: number of leftovers of other recordings that are removed
+ * @nr_removing, @nr_left_removing: other recordings that have to remove the probes, and killed ones
+ * @removes: this recording's instance has the number of one that has to remove them
+ * @fills: a wait for half-full buffers of the recording's instance returns at once
+ * @waits: number of these waits
+ * @loads: the probe on vCPU loads is recorded
+ * @reading: a separate instance records reads of debugfs; its probe reports L1's values
+ * @missed: number of these reads whose event is lost
+ * @reads: that instance's events
  * @nr_reads: how many
- * @threads: the VM's process has these
+ * @threads: the threads of the VM's process
  * @nr_threads: how many
- * @nr_vms: how many VMs it has
+ * @nr_vms: how many VMs that process has
  * @boot: the events of the boot instance
  * @nr_boot: how many
  * @events: the events of the recording's instance
  * @nr_events: how many
  * @instances: how many instances of recordings there are
- * @opened: host TSC since when the last of them records
+ * @opened: host TSC at which the last of them began to record
  * @closed_fds: number of files that a child closed
- * @values_read: how often debugfs told the offset of a vCPU
- * @flood: further changes for the next drain; @flooded: the number of their vCPUs
- * @said: the messages, a line each
+ * @values_read: number of reads of a vCPU's offset from debugfs
+ * @flood: changes left for the next drain; @flooded: number of vCPUs that they change
+ * @said: the messages, one on each line
  * @tsc: the TSC
- * @steps: calls of the host so far, in the test's own thread
- * @step_at: before the call of that number @at_step() is called, once
+ * @steps: number of calls of the host so far by the test's own thread
+ * @step_at: @at_step() is called once, before the call with this number
  */
 struct fake_kvmhost {
 	struct fake_vcpu	vcpus[FAKE_VCPUS];

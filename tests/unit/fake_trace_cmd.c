@@ -13,7 +13,7 @@
 
 #include "fake_trace_cmd.h"
 
-/* As 3.1.2 and later have it */
+/* The layout of trace-cmd 3.1.2 and later */
 #define HANDLE_WORD	(168 / sizeof(uintptr_t))
 #define CONTEXT_WORD	(184 / sizeof(uintptr_t))
 
@@ -38,7 +38,7 @@ static uintptr_t words[64];
 static int sockets[2];
 
 /**
- * fake_trace_cmd_begin - begin with a guest
+ * fake_trace_cmd_begin - start to record a guest
  * @is_guest: this side is the guest's
  */
 void fake_trace_cmd_begin(bool is_guest)
@@ -57,7 +57,7 @@ void fake_trace_cmd_begin(bool is_guest)
 }
 
 /**
- * fake_trace_cmd_found - what trace-cmd takes for the guest's process
+ * fake_trace_cmd_found - set the process that trace-cmd believes to be the guest's
  * @pid: its number, -1 if it did not find it
  */
 void fake_trace_cmd_found(int pid)
@@ -68,7 +68,7 @@ void fake_trace_cmd_found(int pid)
 }
 
 /**
- * fake_trace_cmd_end - end with it, as trace-cmd does after it called free
+ * fake_trace_cmd_end - end the recording as trace-cmd does after the protocol's free()
  */
 void fake_trace_cmd_end(void)
 {
@@ -96,7 +96,7 @@ int fake_trace_cmd_round(void)
 
 		if (ret)
 			return ret;
-		/* Else trace-cmd would append a sample */
+		/* With any other offset trace-cmd would append a sample */
 		assert_int_equal(offset, 0);
 	}
 	return 0;

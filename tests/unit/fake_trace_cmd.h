@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A trace-cmd that is made up: the functions that it exports to protocols, the structs that it hands to them, and its own
- * protocol "kvm".
+ * A fake trace-cmd: the functions that it exports to protocols, the structs
+ * that it passes to them, and its own protocol "kvm".
  */
 #ifndef TEST_FAKE_TRACE_CMD_H
 #define TEST_FAKE_TRACE_CMD_H
@@ -16,8 +16,8 @@
 
 /**
  * struct fake_proto - a protocol as trace-cmd keeps it
- * @name: what it is found by
- * @builtin: what was registered
+ * @name: its name
+ * @builtin: the registered struct
  */
 struct fake_proto {
 	char			name[TSYNC_PROTO_NAME_LENGTH];
@@ -25,14 +25,14 @@ struct fake_proto {
 };
 
 /**
- * struct fake_trace_cmd - what there is in it
+ * struct fake_trace_cmd - the state of the fake trace-cmd
  * @proto: the registered protocol; none without a name
  * @tsync: struct tracecmd_time_sync of a guest
- * @samples: what the file of that would get
+ * @samples: the samples that trace-cmd would write into the guest's file
  * @calls: how often trace-cmd's own protocol was called
- * @moved: the accessor finds other samples than these
- * @agent_ends: the guest's agent does not answer any more
- * @answers: how many answers its agent got
+ * @moved: the accessor returns other samples than these
+ * @agent_ends: the guest's agent no longer answers
+ * @answers: number of answers that its agent got
  */
 struct fake_trace_cmd {
 	struct fake_proto		proto;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Included before a source of the plugin: the TSC that it reads is that of fake_kvmhost. */
+/* Include this before a source of the plugin: the plugin then reads the TSC of fake_kvmhost. */
 #ifndef TEST_FAKE_TSC_H
 #define TEST_FAKE_TSC_H
 

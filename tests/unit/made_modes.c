@@ -10,10 +10,10 @@
 #include "made_modes.h"
 
 /**
- * made_modes - make spans
- * @letters: one for each 10 cycles from host TSC 0 on: G for guest mode, H for host mode, any other one for unknown
+ * made_modes - make the spans of a vCPU
+ * @letters: one letter for each 10 cycles from host TSC 0: G is guest mode, H is host mode, others are unknown
  *
- * Returns: the spans, with an unknown one after the last letter; to be released.
+ * Returns: the spans, with an unknown span after the last letter; the caller releases them.
  */
 struct vcpu_modes made_modes(const char *letters)
 {

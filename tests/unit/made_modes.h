@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* When a vCPU was in guest mode, as a line of letters. */
+/* The modes of a vCPU, written as a string of letters. */
 #ifndef TEST_MADE_MODES_H
 #define TEST_MADE_MODES_H
 

@@ -5,7 +5,7 @@
 #include "made_vcpus.h"
 #include "prng.h"
 
-/* Cycles of a span in guest mode and out of it, at most */
+/* The longest span in guest mode and out of it, in cycles */
 #define GUEST_CYCLES	2000
 #define HOST_CYCLES	4000
 
@@ -68,9 +68,9 @@ void made_vcpus_make(struct made_vcpus *made, const struct made_vcpu *vcpus, siz
 }
 
 /**
- * made_vcpus_time - a host time at which a vCPU was in guest mode
- * @modes: of the vCPU
- * @from, @to: between these
+ * made_vcpus_time - choose a host time at which a vCPU was in guest mode
+ * @modes: the vCPU's modes
+ * @from, @to: bounds of the time
  * @seed: of the random numbers
  *
  * Returns: the time.
@@ -94,10 +94,10 @@ static int compare_times(const void *a, const void *b)
 }
 
 /**
- * made_vcpus_events - events of a guest's CPU
+ * made_vcpus_events - make events of a guest's CPU
  * @made: the host
- * @vcpu: number of the vCPU that the CPU is
- * @from, @to: host times between which the events are
+ * @vcpu: number of the CPU's vCPU
+ * @from, @to: bounds of the events' host times
  * @times: result: their guest times, in the order in which they were recorded
  * @nr: how many
  * @seed: of the random numbers

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host that is made up: vCPUs that are in guest mode for random spans of host time, with offsets that change, and
- * events of guests' CPUs in these spans.
+ * A fake host: vCPUs that are in guest mode for random spans of host time, with offsets that change, and events of
+ * guests' CPUs in these spans.
  */
 #ifndef TEST_MADE_VCPUS_H
 #define TEST_MADE_VCPUS_H
@@ -21,10 +21,10 @@
 /**
  * struct made_vcpu - a vCPU to make
  * @vm, @vcpu_id, @tid: as in struct fit_vcpu
- * @from, @to: it runs between these host times, and is out of guest mode before and after; 0 for all of the recording
+ * @from, @to: bounds of the host time in which it runs; outside them it is not in guest mode. 0: all of the recording
  * @offset: its offset; 0 if it is not known
- * @change: host TSC of a change; 0 for none
- * @changed: offset from then on
+ * @change: host TSC of its only change of offset; 0 for none
+ * @changed: offset after this change
  */
 struct made_vcpu {
 	size_t		vm;
@@ -39,8 +39,8 @@ struct made_vcpu {
 
 /**
  * struct made_vcpus - a host
- * @host: as the code under test takes it
- * @vcpus, @modes, @histories: what it points at
+ * @host: the input of the code under test
+ * @vcpus, @modes, @histories: what @host points to
  */
 struct made_vcpus {
 	struct fit_host		host;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * An independent answer to "what is the guest's TSC at this host TSC, and when was it that", in
- * numbers without a limit (GMP). Only KVM's forward formula is written down; the way back is found
- * by bisection on it, so that a mistake in the product's inverse cannot be repeated here.
+ * An independent conversion between host TSC and guest TSC, with numbers of any size (GMP). Only KVM's forward
+ * formula is written here. The inverse is found by bisection on it, so that a mistake in the product's inverse cannot
+ * be repeated here.
  */
 #ifndef TEST_ORACLE_H
 #define TEST_ORACLE_H

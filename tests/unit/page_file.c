@@ -8,13 +8,16 @@
 #include "dat_file.h"
 #include "page_file.h"
 
-/* An event of one word, and a time that is added before it where its own 27 bits are too few */
+/*
+ * The type of an event with one word of data, and of a time extend, which
+ * precedes an event whose 27 time bits are too few
+ */
 #define EVENT_TYPE	1
 #define TIME_EXTEND	30
 #define DELTA_BITS	27
 
 /**
- * page_file_open - begin with a file without a CPU
+ * page_file_open - create a file without any CPU
  * @file: result; to be closed
  * @page_size: of the ring buffer
  */
@@ -43,7 +46,7 @@ static size_t put(uint8_t *page, size_t page_size, size_t at, uint32_t word)
  * page_file_put_page - make a page
  * @page: result
  * @page_size: its size
- * @times: of its events. One that is less than the one before is written as the kernel does if its clock goes back.
+ * @times: of its events. A time less than the time before it is written as the kernel does when its clock goes back.
  * @nr: how many
  */
 void page_file_put_page(uint8_t *page, size_t page_size, const uint64_t *times, size_t nr)
@@ -107,10 +110,10 @@ void page_file_add_cpu(struct page_file *file, uint32_t cpu, const uint8_t *page
 
 /**
  * page_file_add_chunks - add the pages of a CPU, compressed
- * @file: open; all its CPUs are to be compressed
+ * @file: open; all its CPUs must be compressed
  * @cpu: its number
  * @pages: the pages
- * @nr_pages: how many there are in each chunk
+ * @nr_pages: number of pages in each chunk
  * @nr_chunks: how many chunks
  */
 void page_file_add_chunks(struct page_file *file, uint32_t cpu, const uint8_t *pages, const size_t *nr_pages,

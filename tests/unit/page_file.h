@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Pages of a ring buffer in a file without a name, and the parts of a trace.dat by which they are found. */
+/* Pages of a ring buffer in an unnamed file, and the parts of a trace.dat that locate them. */
 #ifndef TEST_PAGE_FILE_H
 #define TEST_PAGE_FILE_H
 
@@ -12,8 +12,8 @@
 /**
  * struct page_file - a file
  * @error: what is wrong with it
- * @dat: as trace_dat_open() would leave it: with one buffer
- * @buffer: that
+ * @dat: the file as trace_dat_open() would return it, with one buffer
+ * @buffer: that buffer
  */
 struct page_file {
 	struct error		error;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Random numbers that are the same in every run and on every machine, so that a failure can be
- * repeated from the seed alone: splitmix64.
+ * The same random numbers in every run and on every machine (splitmix64),
+ * so that the seed alone reproduces a failure.
  */
 #ifndef TEST_PRNG_H
 #define TEST_PRNG_H
@@ -26,7 +26,7 @@ static inline uint64_t prng_range(uint64_t *state, uint64_t low, uint64_t high)
 	return span ? low + prng(state) % span : prng(state);
 }
 
-/* As many small numbers as large ones: a random width first, then random bits of it */
+/* Small numbers are as frequent as large ones: choose a random width first, then as many random bits */
 static inline uint64_t prng_any(uint64_t *state)
 {
 	unsigned int shift = prng(state) % 64;

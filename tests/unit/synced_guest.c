@@ -31,9 +31,9 @@ struct guest_clock *open_clock(size_t nr_cpus)
 }
 
 /**
- * sync_clock - synchronise
+ * sync_clock - run one synchronisation
  * @clock: of the guest
- * @reader: result: what that writes into the file, as stock readers apply it
+ * @reader: result: the sync points that it would write into the file, as stock readers apply them
  */
 void sync_clock(struct guest_clock *clock, struct time_shift_reader *reader)
 {
@@ -48,7 +48,7 @@ void sync_clock(struct guest_clock *clock, struct time_shift_reader *reader)
 	time_shift_release(&shift);
 }
 
-/* How far from the host time that it was a guest's time under a mapping is read */
+/* The error of a guest's time: the host time that the reader computes for it minus the true one, without sign */
 static uint64_t time_off(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map, uint64_t host_tsc)
 {
 	uint64_t read = time_shift_apply(reader, cpu, oracle_guest(map, host_tsc));
@@ -56,18 +56,18 @@ static uint64_t time_off(const struct time_shift_reader *reader, size_t cpu, con
 	return read > host_tsc ? read - host_tsc : host_tsc - read;
 }
 
-/* Scaled ones are rounded */
+/* Times of a scaled TSC are rounded */
 static uint64_t tolerance(const struct tsc_mapping *map)
 {
 	return tsc_mapping_scaled(map) ? 2 : 0;
 }
 
 /**
- * check_time - is a guest's time under a mapping read as the host time it was?
- * @reader: of what was written
+ * check_time - check that a guest's time under a mapping is converted to its true host time
+ * @reader: applies what was written
  * @cpu: of the guest
- * @map: what held
- * @host_tsc: when
+ * @map: the mapping in force
+ * @host_tsc: the true host time
  */
 void check_time(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map, uint64_t host_tsc)
 {
@@ -78,9 +78,9 @@ void check_time(const struct time_shift_reader *reader, size_t cpu, const struct
 }
 
 /**
- * has_offset - is this the offset of a CPU now, as far as is known?
- * @clock: of the guest, which is synchronised
- * @cpu: of the guest, which is the vCPU of this number
+ * has_offset - whether the clock believes this to be the current offset of a CPU
+ * @clock: of the guest; it is synchronised
+ * @cpu: of the guest; its vCPU has the same number
  * @offset: the offset
  */
 bool has_offset(struct guest_clock *clock, size_t cpu, int64_t offset)
@@ -97,11 +97,11 @@ bool has_offset(struct guest_clock *clock, size_t cpu, int64_t offset)
 }
 
 /**
- * check_vcpu - check_time() of all that the host remembers of a vCPU, in each span of time at its ends and between them
- * @reader: of what was written
+ * check_vcpu - check_time() at the ends and in the middle of each segment of a vCPU that the fake host has
+ * @reader: applies what was written
  * @cpu: of the guest
- * @vcpu: that it is
- * @from: host TSC from which on
+ * @vcpu: the CPU's vCPU
+ * @from: host TSC from which to check
  */
 void check_vcpu(const struct time_shift_reader *reader, size_t cpu, size_t vcpu, uint64_t from)
 {
@@ -117,9 +117,9 @@ void check_vcpu(const struct time_shift_reader *reader, size_t cpu, size_t vcpu,
 }
 
 /**
- * check_sync - synchronise and check_vcpu() of all vCPUs, which are the CPUs in their order
+ * check_sync - synchronise and check_vcpu() of all vCPUs; the guest's CPUs are in the order of the vCPUs
  * @clock: of the guest
- * @from: host TSC from which on
+ * @from: host TSC from which to check
  */
 void check_sync(struct guest_clock *clock, uint64_t from)
 {
@@ -134,7 +134,7 @@ void check_sync(struct guest_clock *clock, uint64_t from)
 /**
  * check_close - end the recording
  * @clock: of the guest
- * @lines: number of its lines: one without doubts, and one for each doubt
+ * @lines: expected number of its lines: one without doubts, or one for each doubt
  */
 void check_close(struct guest_clock *clock, size_t lines)
 {
@@ -156,11 +156,11 @@ void move_all(void)
 }
 
 /**
- * wait_for - wait until something is so
- * @condition: what
- * @clock: for @condition
+ * wait_for - wait until a condition is true
+ * @condition: the condition
+ * @clock: argument of @condition
  *
- * Returns: false if it is not after half a minute.
+ * Returns: false if it is still false after half a minute.
  */
 bool wait_for(bool (*condition)(struct guest_clock *clock), struct guest_clock *clock)
 {
@@ -172,7 +172,7 @@ bool wait_for(bool (*condition)(struct guest_clock *clock), struct guest_clock *
 }
 
 /**
- * has_drained - have all events been taken up?
+ * has_drained - whether the clock has read all events
  * @clock: of the guest
  */
 bool has_drained(struct guest_clock *clock)

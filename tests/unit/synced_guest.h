@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A guest of fake_kvmhost that is recorded: what the hook makes of it, as stock readers apply it, is compared with it. */
+/*
+ * A recorded guest of fake_kvmhost. Stock readers' results with the hook's
+ * sync points are compared with the fake host.
+ */
 #ifndef TEST_SYNCED_GUEST_H
 #define TEST_SYNCED_GUEST_H
 

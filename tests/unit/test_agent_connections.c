@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * VMMs with a UNIX socket for the vsock, as a process that listens where one does: what it answers, what else can be at
- * the path, and which socket it is. And guests with an address, of which this machine has none.
+ * Connections to guests' agents. A child process listens on UNIX sockets as a VMM with a hybrid vsock does. The
+ * cases: its answers, other things at the path, and sockets of other processes. Also a guest that has a vsock address
+ * which no guest of this machine uses.
  */
 #include <errno.h>
 #include <poll.h>
@@ -30,10 +31,10 @@
 #define LONG_MS		60000
 
 /**
- * struct vmm - a process that listens
+ * struct vmm - a process that listens on sockets
  * @directory: where its sockets are
  * @pid: the process
- * @stdin_fd: it ends when this is closed
+ * @stdin_fd: the process ends when this is closed
  */
 struct vmm {
 	char	directory[sizeof(DIRECTORY)];
@@ -61,14 +62,14 @@ static int listen_at(const char *name)
 	return fd;
 }
 
-/* One connection: its expected request, and its result. It lasts until the other side disconnects. */
+/* Serve one connection: check the request and send @text. The connection lasts until the other side disconnects. */
 static void answer(int listener, const char *text)
 {
 	char request[32] = "", left[8];
 	int fd = accept(listener, NULL, NULL);
 
 	if (read(fd, request, sizeof(request) - 1) > 0 && !strcmp(request, "CONNECT 823\n") && text) {
-		/* Byte by byte, as a stream may come */
+		/* Byte by byte, as a stream may arrive */
 		for (; *text; text++) {
 			if (send(fd, text, 1, MSG_NOSIGNAL) != 1)
 				break;
@@ -79,7 +80,7 @@ static void answer(int listener, const char *text)
 	close(fd);
 }
 
-/* @text: what it says to a request; NULL: it ends the connection; "": it says nothing */
+/* @text: its reply to a request; NULL: it closes the connection; "": it sends nothing */
 static void begin(struct vmm *vmm, const char *text)
 {
 	int ends[2], begun[2];
@@ -99,9 +100,9 @@ static void begin(struct vmm *vmm, const char *text)
 			_exit(1);
 		close(ends[1]);
 		fds[0] = (struct pollfd) { .fd = ends[0], .events = POLLIN };
-		/* It has an address, and nothing can be connected to it */
+		/* A socket that is bound but does not listen */
 		bind_at("bound");
-		/* One by a relative path, the other by an absolute one */
+		/* One socket has a relative path, the other an absolute one */
 		fds[1] = (struct pollfd) { .fd = listen_at("vsock"), .events = POLLIN };
 		snprintf(path, sizeof(path), "%s/api", vmm->directory);
 		listen_at(path);
@@ -162,7 +163,7 @@ static void test_answers(void **state)
 	}
 }
 
-/* A connection ends when the other side has ended it as well, and not only at the deadline */
+/* The connection ends as soon as the other side closes it, not only at the deadline */
 static void test_leaves(void **state)
 {
 	struct vmm vmm;
@@ -173,7 +174,7 @@ static void test_leaves(void **state)
 	end(&vmm);
 }
 
-/* Nothing is sent to what another process listens at, though a link leads there */
+/* Nothing is sent to a socket on which another process listens, even if a link leads to it */
 static void test_elsewhere(void **state)
 {
 	struct vmm vmm, other;
@@ -196,7 +197,7 @@ static void test_elsewhere(void **state)
 	assert_int_equal(ask(&vmm, "vsock", vmm.pid, LONG_MS), AGENT_UNKNOWN);
 }
 
-/* More than are asked at a time, and each has its own answer */
+/* More questions than are asked at a time; each gets its own answer */
 static void test_many(void **state)
 {
 	static struct agent_question questions[600];
@@ -217,7 +218,7 @@ static void test_many(void **state)
 	end(&vmms[1]);
 }
 
-/* No guest has this address: nothing answers, with any vsock support of this kernel */
+/* No guest has this address: nothing answers, whatever vsock support this kernel has */
 static void test_address(void **state)
 {
 	struct agent_question question = { .cid = 4123456789, .answer = AGENT_ANSWERS };

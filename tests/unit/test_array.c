@@ -37,7 +37,7 @@ static void test_reserve(void **state)
 	assert_int_equal(nr_calls, 9);
 	for (size_t i = 0; i < list.nr; i++)
 		assert_int_equal(list.numbers[i], i);
-	/* Without memory nothing changes */
+	/* If memory runs out, nothing changes */
 	without_memory = true;
 	list.nr = capacity = list.capacity;
 	assert_int_equal(array_reserve(list.numbers, list.nr, list.capacity), -ENOMEM);

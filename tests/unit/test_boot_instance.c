@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The boot instance's events of one VM, of a tracefs that is a folder. */
+/* The boot instance's events of one VM. A plain directory stands in for tracefs. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 static char tracefs[] = "/tmp/test_boot_instance.XXXXXX";
 static const char *instance_clock;
 static struct cpu_counts lost;
-/* What debugfs has: no VM if it is not mounted */
+/* The VMs in debugfs; NULL if debugfs is not mounted */
 static const struct kvm_debugfs_vm *in_debugfs;
 static size_t nr_in_debugfs;
 
@@ -75,7 +75,7 @@ void instance_counts_release(struct instance_counts *counts)
 	free(counts->cpus);
 }
 
-/* Thread VMM + 1 is one of the VM's process */
+/* Thread VMM + 1 belongs to the VM's process */
 pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
 {
 	return tid == VMM + 1 ? VMM : tid;
@@ -113,7 +113,7 @@ static void write_file(const char *name, const char *text)
 	fclose(file);
 }
 
-/* An instance that records, with these lines of its file trace */
+/* The history from an instance that records and whose file "trace" has these lines */
 static int history_of(struct vm_history *history, const char *trace, bool has_debugfs)
 {
 	struct kvm_debugfs_vm vm = { .path = has_debugfs ? tracefs : NULL, .creator = VMM, .fd = VM_FD };
@@ -148,7 +148,7 @@ static int end(void **state)
 	return system(command);
 }
 
-/* Threads may be called anything; events are of a thread, or name the VM */
+/* Threads can have any name. An event belongs to the VM if its thread does, or if the event names the VM. */
 static void test_whose(void **state)
 {
 	static const char trace[] =
@@ -169,14 +169,14 @@ static void test_whose(void **state)
 	assert_int_equal(history.vcpus[0].segments[2].map.frac_bits, 48);
 	vm_history_release(&history);
 
-	/* Without debugfs the process decides, which has one VM only */
+	/* Without debugfs the process decides; it has only one VM */
 	assert_int_equal(history_of(&history, trace, false), 0);
 	assert_int_equal(history.vcpus[0].nr_segments, 3);
 	assert_int_equal(history.vcpus[0].segments[2].map.offset, 10);
 	vm_history_release(&history);
 }
 
-/* A process makes one VM after the other, of the same name and by one thread, 3 and 4, and has a second one, 5 */
+/* One thread of a process makes VMs 3 and 4, one after the other, with the same name. The process also has VM 5. */
 static void test_numbers(void **state)
 {
 	static const struct kvm_debugfs_vm vms[] = {
@@ -200,13 +200,13 @@ static void test_numbers(void **state)
 	assert_int_equal(history.vcpus[0].segments[1].map.offset, 8);
 	vm_history_release(&history);
 
-	/* None of them is there: what the process has is another */
+	/* debugfs has none of these VMs: the process has another one */
 	nr_in_debugfs = 0;
 	assert_int_equal(history_of(&history, trace, true), 0);
 	assert_int_equal(history.nr_vcpus, 0);
 	vm_history_release(&history);
 
-	/* Without debugfs the last that its threads have to do with */
+	/* Without debugfs the last VM in the events of the process's threads is used */
 	in_debugfs = NULL;
 	assert_int_equal(history_of(&history, trace, false), 0);
 	assert_int_equal(history.vcpus[0].nr_segments, 1);
@@ -214,7 +214,7 @@ static void test_numbers(void **state)
 	vm_history_release(&history);
 }
 
-/* What could be read only in part says nothing */
+/* A history that can be read only in part is not used */
 static void test_unreadable(void **state)
 {
 	struct vm_history history;
@@ -232,7 +232,7 @@ static void test_unreadable(void **state)
 	assert_int_equal(history_of(&history, "", true), -ENOENT);
 }
 
-/* Events that were lost before the last change do not matter */
+/* Only events lost after the last change matter */
 static void test_lost(void **state)
 {
 	struct vm_history history;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Clocks as functions of each other: exact where they are straight, and nothing where nothing is known. */
+/* One clock as a piecewise linear function of another: exact on straight lines, undefined where nothing is known. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ static bool known(uint64_t from)
 
 static void test_straight(void **state)
 {
-	/* Nothing is lost over days, at values as large as they may be */
+	/* No precision is lost over days, with the largest values that are allowed */
 	add(1ULL << 61, NS, false);
 	add((1ULL << 61) + DAY * HZ, NS + DAY * NS, false);
 	for (uint64_t second = 0; second < DAY; second += 4321)
@@ -71,7 +71,7 @@ static void test_parts(void **state)
 	assert_int_equal(at(1500), 15);
 	assert_int_equal(at(2000), 20);
 	assert_int_equal(at(2500), 30);
-	/* As they ended */
+	/* Outside the readings the line continues with the slope of its nearest piece */
 	assert_int_equal(at(3500), 50);
 	assert_int_equal(at(500), 5);
 	assert_true(clock_line_inside(&line, line_time_of(3000)));
@@ -79,7 +79,7 @@ static void test_parts(void **state)
 	assert_false(clock_line_inside(&line, line_time_of(999)));
 }
 
-/* Two readings that are near to each other do not say how it goes on for long */
+/* Two readings close to each other do not determine the slope far away from them */
 static void test_end(void **state)
 {
 	add(1000, 1000, false);
@@ -118,7 +118,7 @@ static void test_refused(void **state)
 	assert_int_equal(clock_line_add(&line, UINT64_MAX, 20, false), -ERANGE);
 	assert_int_equal(clock_line_add(&line, 2000, UINT64_MAX, false), -ERANGE);
 	assert_int_equal(line.nr, 1);
-	/* So far apart that products would not fit */
+	/* So far apart that products would overflow */
 	add(1ULL << 62, 20, false);
 	assert_false(known(2000));
 	assert_false(clock_line_usable(&line));

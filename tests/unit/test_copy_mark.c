@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The mark of a copy: what is added is read back, and readers show the recorder's version after it. */
+/*
+ * The mark of a copy: the added option is read back. The recorder's version
+ * follows the mark, so that readers show that version.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +25,7 @@ static struct trace_dat_option version_option(const void *data, size_t size)
 	return (struct trace_dat_option) { .id = TRACE_DAT_VERSION, .size = (uint32_t)size, .data = (uint8_t *)data };
 }
 
-/* The options of an edit, one after the other; their payload stays the edit's */
+/* Returns the options of an edit in order; they point into the edit's payload */
 static size_t options_of(const struct trace_dat_edit *edit, struct trace_dat_option *options)
 {
 	size_t nr = 0;
@@ -59,7 +62,7 @@ static void expect_added(const char *version, size_t nr_wanted)
 static void test_added(void **state)
 {
 	expect_added("3.1.6 (none)", 2);
-	/* A recorder without a version has none afterwards */
+	/* A recorder without a version still has none afterwards */
 	expect_added("", 1);
 }
 
@@ -67,7 +70,7 @@ static void test_not_marks(void **state)
 {
 	static const char *const texts[] = {
 		"", "3.1.6", "tsc-offset copy 1", "tsc-offset copy 2\n", " " MARK, MARK "x", "3.1.6; " MARK,
-		/* Of a rewritten file, which may be all that there is of a recording */
+		/* The mark of a rewritten file, which can be the only copy of a recording */
 		"3.1.6; times of 0123456789abcdef by tsc-offset", "tsc-offset inexact 1\n",
 	};
 	struct trace_dat_option option;
@@ -78,7 +81,7 @@ static void test_not_marks(void **state)
 		if (copy_mark_read(&dat))
 			fail_msg("%s", texts[i]);
 	}
-	/* Without its end, and as another option */
+	/* Without its last byte, and as another option */
 	option = version_option(MARK, sizeof(MARK) - 1);
 	assert_false(copy_mark_read(&dat));
 	option = version_option(MARK, sizeof(MARK));

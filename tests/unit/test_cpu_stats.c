@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What a file lacks of a CPU by the kernel's counts: what its pages do not say. Two rules find what was dropped at the
- * end: an event that was in the ring buffer, "oldest event ts", is later than the file's last one; more events were
- * read than the file has.
+ * The events of a CPU that a file lacks, found by the kernel's counts; the file's pages do not show them. Two rules
+ * find what was dropped at the end: the oldest event that was still in the ring buffer ("oldest event ts") is later
+ * than the file's last event; more events were read than the file has.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +33,7 @@ static const struct loss_case loss_cases[] = {
 	  { .entries = 4, .read = 74, .oldest = 790, .now = 900, .by_cycles = true }, { 78, 800, 0 }, false, 0, 0 },
 	{ "the oldest event is the file's last one",
 	  { .entries = 1, .read = 77, .oldest = 800, .now = 900, .by_cycles = true }, { 78, 800, 0 }, false, 0, 0 },
-	/* trace-cmd 3.1.6 drops the last page: the real numbers */
+	/* Real numbers of trace-cmd 3.1.6, which drops the last page */
 	{ "the last page was dropped",
 	  { .entries = 74, .read = 78, .oldest = 742805118788, .now = 742900000000, .by_cycles = true },
 	  { 78, 742771435208, 0 }, true, 742771435208, 742900000000 },
@@ -96,7 +96,7 @@ static void test_parse(void **state)
 	assert_int_equal(stats.now, 45);
 	assert_int_equal(stats.read, 9381);
 	assert_true(stats.by_cycles && !stats.by_ns);
-	/* The last line may have no end */
+	/* The last line may lack a newline */
 	cpu_stats_parse(&stats, "read events: 5");
 	assert_int_equal(stats.read, 5);
 	cpu_stats_parse(&stats, "now ts:  15573.441098\n");

@@ -20,7 +20,7 @@
 
 static const struct {
 	const char		*name;
-	bool			shown;		/* -7, by debugfs */
+	bool			shown;		/* debugfs shows -7 */
 	bool			lost;
 	struct {
 		uint64_t	host_tsc;	/* 0: none */
@@ -66,14 +66,14 @@ static void test_settle(void **state)
 		    offset.host_tsc != cases[i].host_tsc)
 			fail_msg("%s: %ld since %lu", cases[i].name, (long)offset.map.offset, (unsigned long)offset.host_tsc);
 		assert_int_equal(offset.offset_known, cases[i].shown || boot.nr_segments);
-		/* A stock kernel's events do not report it */
+		/* A stock kernel's events do not report the scaling */
 		assert_int_equal(offset.scaling_known, cases[i].shown);
 		assert_int_equal(offset.map.ratio, cases[i].shown ? RATIO : 0);
 		free(boot.segments);
 	}
 }
 
-/* Those of a patched kernel do */
+/* A patched kernel's events report the scaling */
 static void test_scaling(void **state)
 {
 	const struct tsc_mapping map = { -5, RATIO, 48 };
@@ -90,7 +90,7 @@ static void test_scaling(void **state)
 	}
 }
 
-/* What a probe read is KVM's, until a later change */
+/* A value that a probe read is the one in force, until a later change */
 static void test_settle_probe(void **state)
 {
 	static const struct {
@@ -130,14 +130,14 @@ static void test_take(void **state)
 	assert_int_equal(offsets[1].map.offset, -5);
 	assert_true(offsets[1].map.ratio == RATIO && offsets[1].map.frac_bits == 48);
 	assert_true(offsets[1].asked == 100 && offsets[1].host_tsc == 100 && offsets[1].vm == 77);
-	/* One that is not there, and one that is being made */
+	/* A vCPU that does not exist, and one that KVM is still making */
 	event.vcpu_id = 5;
 	current_offsets_take(offsets, 3, &event);
 	event.vcpu_id = 7;
 	event.ratio = 0;
 	current_offsets_take(offsets, 3, &event);
 	assert_false(offsets[0].offset_known || offsets[2].offset_known);
-	/* Protected: KVM's values need not be the guest's */
+	/* Protected TSC: KVM's values may differ from the guest's */
 	event.ratio = RATIO;
 	event.tsc_protected = true;
 	current_offsets_take(offsets, 3, &event);

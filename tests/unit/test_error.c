@@ -21,14 +21,14 @@ static void test_line(void **state)
 	error_set_offset(&error, 0x1000);
 	assert_string_equal(error_line(&error, line, sizeof(line)), "host.dat: at offset 0x1000: a page is damaged");
 	assert_string_equal(error_line(&error, line, 12), "host.dat: a");
-	/* Nothing of the one before is left */
+	/* Nothing of the previous error is left */
 	assert_int_equal(error_set(&error, -EINVAL, NULL, "no VM"), -EINVAL);
 	assert_string_equal(error_line(&error, line, sizeof(line)), "no VM");
 	assert_int_equal(error_set_code(&error, -ENOENT, "out.dat"), -ENOENT);
 	assert_string_equal(error_line(&error, line, sizeof(line)), "out.dat: No such file or directory");
 }
 
-/* The reason that is known best is that of where it failed */
+/* The text from the place of the failure is kept; callers do not overwrite it */
 static void test_keep(void **state)
 {
 	struct error error = { 0 };
@@ -44,7 +44,7 @@ static void test_keep(void **state)
 	assert_string_equal(error.text, "damaged");
 }
 
-/* However long a text is, it ends */
+/* Long texts are truncated and terminated */
 static void test_long(void **state)
 {
 	char text[2 * ERROR_TEXT_SIZE], line[3 * ERROR_TEXT_SIZE];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Bounds of errors as people read them: never less than they are. */
+/* Bounds of errors, formatted for people: rounded up, never down. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 static void test_text(void **state)
 {
-	/* A cycle is a nanosecond, or its frequency is not known */
+	/* A cycle takes a nanosecond, or the frequency is unknown */
 	static const struct tsc_frequency ns = { .mult = 1 }, unknown = { 0 };
 	static const struct { uint64_t cycles; const struct tsc_frequency *frequency; const char *text; } cases[] = {
 		{ 0, &unknown, "0 cycles" }, { 999, &unknown, "999 cycles" }, { 45758, &unknown, "45,758 cycles" },

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Decoding kvm_write_tsc_offset: formats as kernels print them, stock and patched, and records that
- * follow them or do not.
+ * Decoding kvm_write_tsc_offset: formats as stock and patched kernels print them, and records with and without the
+ * right size and content.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -38,7 +38,7 @@ static const char stock_format[] =
 	"\nprint fmt: \"vcpu=%u prev=%llu next=%llu\", REC->vcpu_id, REC->previous_tsc_offset, "
 	"REC->next_tsc_offset\n";
 
-/* Fields appended after the stock ones, with the fraction bits as narrow as possible */
+/* Our fields follow the stock ones; the fraction bits are as narrow as possible */
 static const char patched_format[] =
 	COMMON VCPU PREVIOUS NEXT
 	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"
@@ -46,7 +46,7 @@ static const char patched_format[] =
 	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n"
 	"\tfield:int vm_fd;\toffset:48;\tsize:4;\tsigned:1;\n" PRINT;
 
-/* As the patches are: the fraction bits in the hole, and the VM's number */
+/* As in our patches: the fraction bits are in the padding, and the event has the VM's number */
 static const char numbered_format[] =
 	COMMON VCPU
 	"\tfield:unsigned int tsc_scaling_ratio_frac_bits;\toffset:12;\tsize:4;\tsigned:0;\n"
@@ -54,7 +54,7 @@ static const char numbered_format[] =
 	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"
 	"\tfield:__u64 vm_id;\toffset:40;\tsize:8;\tsigned:0;\n" PRINT;
 
-/* The same names in another order, at other places, the fraction bits 32 bits wide */
+/* The same names in another order and at other offsets; the fraction bits have 32 bits */
 static const char shuffled_format[] =
 	COMMON
 	"\tfield:__u64 next_tsc_offset;\toffset:8;\tsize:8;\tsigned:0;\n"
@@ -74,7 +74,7 @@ static const char multiplier_format[] =
 	"\tfield:pid_t vm_pid;\toffset:48;\tsize:4;\tsigned:1;\n"
 	"\tfield:int vm_fd;\toffset:52;\tsize:4;\tsigned:1;\n" PRINT;
 
-/* And for 7.x, which reports protected TSCs */
+/* The patches for Linux 7.x, which report protected TSCs */
 static const char protected_format[] =
 	"name: kvm_write_tsc_multiplier\n" COMMON_FIELDS VCPU
 	"\tfield:__u64 previous_tsc_scaling_ratio;\toffset:16;\tsize:8;\tsigned:0;\n"
@@ -119,7 +119,7 @@ static void put(unsigned char *record, size_t at, size_t size, uint64_t value)
 		record[at + i] = value >> (8 * i);
 }
 
-/* Decode from a block that ends with the record: a sanitizer detects any read after it */
+/* Decode from an allocation that ends with the record, so that a sanitizer detects any read after it */
 static int decode(const struct fixture *f, const unsigned char *record, size_t size,
 		  struct tsc_offset_event *event)
 {
@@ -197,11 +197,11 @@ static void test_patched(void **state)
 	assert_int_equal(event.frac_bits, 48);
 	assert_int_equal(event.vm_pid, 99);
 	assert_int_equal(event.vm_fd, 12);
-	/* It did not change the ratio */
+	/* This event does not change the ratio */
 	assert_true(event.previous_ratio == event.ratio);
 	assert_int_equal(event.tid, 100);
 
-	/* A longer record is a later kernel's with more fields */
+	/* A longer record is from a later kernel with more fields */
 	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
 
 	put(record, 40, 1, 63);
@@ -238,7 +238,7 @@ static void test_numbered(void **state)
 	assert_int_equal(decode(&f, record, sizeof(record) - 1, &event), -EBADMSG);
 	close_format(&f);
 
-	/* Others have none */
+	/* Other formats have no VM number */
 	assert_int_equal(open_format(&f, patched_format), 0);
 	assert_null(f.format.vm_id);
 	close_format(&f);
@@ -368,14 +368,14 @@ static void test_probe(void **state)
 	assert_true(event.ratio == 1ULL << 32);
 	assert_int_equal(event.frac_bits, TSC_SVM_FRAC_BITS);
 	assert_false(event.tsc_protected);
-	/* SEV-SNP keeps its TSC from KVM. Of a TDX guest KVM knows what the guest has. */
+	/* KVM does not know the TSC of an SEV-SNP guest. It does know that of a TDX guest. */
 	put(record, 61, 1, 1);
 	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
 	assert_true(event.tsc_protected);
 	put(record, 60, 1, TSC_VMX_FRAC_BITS);
 	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
 	assert_false(event.tsc_protected);
-	/* Without a directory in debugfs, or with a string that lies elsewhere, there is the thread only */
+	/* Without a directory in debugfs, or if the string is elsewhere, only the thread identifies the VM */
 	for (int i = 0; i < 8; i++) {
 		static const char *const names[] = {
 			"(fault", "189-1x", "-89-11", " 89-11", "189-+1", "0-1111", "189-\0", "189-11",
@@ -387,7 +387,7 @@ static void test_probe(void **state)
 		assert_int_equal(event.vm_pid, 188);
 		assert_int_equal(event.vm_fd, -1);
 	}
-	/* A VM whose number is 0 still has one */
+	/* A VM can have the number 0 */
 	put(record, 16, 8, 0);
 	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
 	assert_int_not_equal(event.vm, 0);
@@ -419,7 +419,7 @@ static void test_shuffled(void **state)
 	assert_int_equal(event.vcpu_id, 15);
 	assert_int_equal(event.tid, 7);
 
-	/* Its low byte alone would make sense */
+	/* Its low byte alone would be valid */
 	put(record, 20, 4, 0x120);
 	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
 	close_format(&f);
@@ -443,7 +443,7 @@ static void test_missing(void **state)
 		"a format without vcpu_id, previous_tsc_offset or next_tsc_offset is refused\n");
 }
 
-/* Every length from nothing to one byte too few, in every format */
+/* Every length from 0 to one byte too few, for every format */
 static void test_too_short(void **state)
 {
 	static const struct { const char *text; size_t size; } formats[] = {
@@ -465,7 +465,7 @@ static void test_too_short(void **state)
 	print_message("%zu records that are too short refused\n", tried);
 }
 
-/* Formats come from files: places and sizes that no record can have */
+/* Formats come from files: offsets and sizes that no record can have */
 static void test_absurd_places(void **state)
 {
 	static const char *const fields[] = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What a drainer does with the events of an instance: in order, all that are wanted, until one cannot be taken. */
+/* A drainer passes on all wanted events of an instance in order, until a callback fails. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +48,7 @@ static void begin(struct event_drainer *drainer)
 	assert_int_equal(event_drainer_open(drainer, 1, false, &ops, drainer), 0);
 }
 
-/* Each of the host's CPUs has every other event */
+/* The events alternate between the host's two CPUs */
 static void add_events(size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
@@ -81,7 +81,7 @@ static void test_in_order(void **state)
 	assert_int_equal(host.instances, 0);
 }
 
-/* What was read counts, and nothing after that is read */
+/* Events before the error count; later ones are not read */
 static void test_errors(void **state)
 {
 	struct event_drainer drainer;
@@ -108,7 +108,7 @@ static void test_errors(void **state)
 	assert_int_equal(event_drainer_close(&drainer), 0);
 }
 
-/* The thread takes them by itself */
+/* The thread drains events by itself */
 static void test_thread(void **state)
 {
 	time_t end = time(NULL) + 30;
@@ -124,7 +124,7 @@ static void test_thread(void **state)
 	}
 	event_drainer_stop(&drainer);
 	check_taken(3 * 6);
-	/* It may be stopped more than once, or never have been there */
+	/* A drainer can be stopped more than once, or without having been started */
 	event_drainer_stop(&drainer);
 	event_drainer_close(&drainer);
 }

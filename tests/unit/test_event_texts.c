@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Records as they should not be, for the formats of real recordings: cut off anywhere, and with anything in them.
- * Sanitizers see what reads beyond them.
+ * Damaged records for the formats of real recordings: truncated anywhere, or with random bytes. Sanitizers detect
+ * reads beyond a record.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@
 
 #define MAX_EVENTS	400
 
-/* What the file's events are called and what they say, each as it was when it was the last */
+/* How many events had a name and how many a text */
 struct said {
 	size_t	named;
 	size_t	told;
@@ -34,7 +34,7 @@ static struct error error;
 
 static void read_bytes(struct event_texts *texts, const uint8_t *data, size_t size, struct said *said)
 {
-	/* At its exact size, so that memory after it is not ours */
+	/* An allocation of the exact size, so that sanitizers detect reads after it */
 	uint8_t *copy = malloc(size);
 	struct ring_event event = { .data = copy, .size = size };
 	struct event_text text;
@@ -70,7 +70,7 @@ static void test_file(const char *name)
 		read_bytes(&texts, event->data, event->size, &whole);
 		for (size_t size = 0; size < event->size; size++)
 			read_bytes(&texts, event->data, size, &cut);
-		/* The first two are the event's number */
+		/* The first two bytes are the event's number */
 		for (int i = 0; i < 20 && event->size >= 2 && event->size <= sizeof(bytes); i++) {
 			memcpy(bytes, event->data, event->size);
 			for (size_t at = 2; at < event->size; at++) {
@@ -99,7 +99,7 @@ static void test_guest(void **state)
 	test_file("guest.dat");
 }
 
-/* A file of version 6 that has nothing but the format of one event */
+/* A file of version 6 with only the format of one event */
 static void open_format(struct event_texts *texts, const char *format)
 {
 	const uint32_t one = 1;
@@ -109,7 +109,7 @@ static void open_format(struct event_texts *texts, const char *format)
 	};
 	struct trace_dat_part *part = &dat.parts[TRACE_DAT_EVENT_FORMATS - TRACE_DAT_FTRACE_FORMATS];
 
-	/* A byte first, because a part at offset 0 does not exist */
+	/* Write a byte first: offset 0 means that a part does not exist */
 	assert_int_equal(dprintf(dat.fd, " "), 1);
 	part->offset = 1;
 	assert_int_equal(write(dat.fd, &one, 4), 4);
@@ -123,7 +123,7 @@ static void open_format(struct event_texts *texts, const char *format)
 	trace_dat_close(&dat);
 }
 
-/* A field that points into its record: from the record's begin, or from the field's own end */
+/* A field that points into its record, relative to the start of the record or to the field's own end */
 static void test_pointers(void **state)
 {
 	static const char head[] =
@@ -147,7 +147,7 @@ static void test_pointers(void **state)
 
 		snprintf(format, sizeof(format), "%s%s", head, kinds[i].format);
 		open_format(&texts, format);
-		/* Where the text begins; it is the last that there is, or some bytes too long */
+		/* @at: start of the text. The text ends with the record, or @missing bytes after it. */
 		for (uint16_t at = 12; at < 40; at++) {
 			uint8_t bytes[12 + 28 + sizeof(said)] = { 77 };
 			uint16_t from = at - kinds[i].from, length = sizeof(said);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Sums by key: with room for all, with room for some, of what was asked, and the longest. */
+/* Sums by key: with room for all keys or for some, with filters, and the longest stretches. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -44,7 +44,7 @@ static uint64_t total_of(const struct sum_table *table, uint32_t vcpu)
 	return total;
 }
 
-/* However little room there is, the sums of a vCPU are right, and no key has two rows */
+/* With any amount of room the sums of a vCPU are right, and no key has two rows */
 static void check_room(size_t max)
 {
 	const struct explain_filter filter = { 0 };
@@ -102,13 +102,13 @@ static void test_filter(void **state)
 		explain_sums_stretch(&answers, &unknown);
 		assert_int_equal(answers.times.nr, counts[i]);
 		assert_int_equal(answers.steals.nr, counts[i]);
-		/* Unknown times are reported for any request */
+		/* Unknown times are reported with any filter */
 		assert_int_equal(answers.unknown.nr, 1);
 		explain_sums_release(&answers);
 	}
 }
 
-/* The longest first, of equal ones the first */
+/* The longest stretch comes first; of equal ones the earliest */
 static void test_worst(void **state)
 {
 	static const uint64_t lengths[] = { 5, 9, 5, 1, 9, 7, 5 };

@@ -38,7 +38,7 @@ static void test_list(void **state)
 	assert_int_equal(findings.nr_doubts, 1);
 	assert_true(!findings.list[0].doubt && findings.list[1].doubt);
 	assert_string_equal(finding_kind_name(findings.list[1].kind), "backward");
-	/* Each line is printed once, and a doubt stays one */
+	/* Each line is printed once; a printed doubt still counts */
 	findings_print(&findings);
 	findings_print(&findings);
 	assert_string_equal(said, "vCPU 1\n100%\n");
@@ -64,7 +64,7 @@ static void test_doubts_alone(void **state)
 	findings_release(&findings);
 }
 
-/* JSON has a name for each kind, and none twice */
+/* Each kind has a unique name in JSON */
 static void test_names(void **state)
 {
 	for (int i = 0; i <= FINDING_TEXT; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Files for Firecracker, and what else may be at their path. */
+/* Firecracker's configuration files, and other things that can be at their path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -73,7 +73,7 @@ static void test_files(void **state)
 	}
 }
 
-/* Neither read without an end nor waited for */
+/* Reading neither blocks nor runs forever */
 static void test_no_files(void **state)
 {
 	struct firecracker_vsock vsock;
@@ -96,7 +96,7 @@ static void test_no_files(void **state)
 	free(much);
 }
 
-/* The file's owner gets notice of a lease's end, and lets it time out: meson ends a test that waits for that */
+/* The holder of a lease is notified and lets the lease time out. Waiting for it would exceed meson's time limit. */
 static void test_lease(void **state)
 {
 	struct firecracker_vsock vsock;

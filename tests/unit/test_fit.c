@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Which vCPU each CPU of a guest is, on hosts that are made up: what is true is known, and that much is to be found, or
- * it is to be said that it is in doubt. Each case is tried with several seeds: what decides is not luck.
+ * Which vCPU each CPU of a guest is, on fake hosts. The test knows the truth: the fit has to find it or to report a
+ * doubt. Each case runs with several seeds, so that it does not pass by luck.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -28,7 +28,7 @@
 #define MID		((B + E) / 2)
 #define NONE		FIT_NONE
 
-/* Events while a CPU is a vCPU. @strange: they are of another guest: at any time. */
+/* The events of a CPU while it is this vCPU. @strange: events of another guest, at any time. */
 struct part {
 	size_t		vcpu;
 	uint64_t	from;
@@ -37,7 +37,7 @@ struct part {
 	bool		strange;
 };
 
-/* A CPU, what it lived through, and what is to be found of it */
+/* A CPU, its events, and the expected result */
 struct cpu_case {
 	uint32_t	cpu;
 	struct part	parts[MAX_PARTS];
@@ -57,7 +57,7 @@ struct fit_case {
 	struct cpu_case		cpus[MAX_CPUS];
 	size_t			nr_cpus;
 	size_t			nr_guest_cpus;
-	size_t			known;		/* the VM that it is known to be */
+	size_t			known;		/* the known VM of the guest, or NONE */
 	size_t			vm;
 	size_t			rival_vm;
 	bool			significant;
@@ -227,7 +227,7 @@ static size_t make_times(const struct made_vcpus *made, const struct cpu_case *c
 
 		if (!part->strange)
 			made_vcpus_events(made, part->vcpu, part->from, part->to, times + nr, part->nr, seed);
-		/* Evenly spread, so that they are in order */
+		/* Spread evenly, so that they are in order */
 		for (size_t j = 0; part->strange && j < part->nr; j++)
 			times[nr + j] = part->from - 40000 + (part->to - part->from) * j / part->nr +
 					prng_range(seed, 0, 1000);
@@ -297,7 +297,7 @@ static void test_find(void **state)
 	}
 }
 
-/* Two VMs whose vCPUs run at the same times: only the name distinguishes them */
+/* Two VMs whose vCPUs run at the same times */
 static void test_rival_vm(void **state)
 {
 	static const struct made_vcpu vcpus[] = { VCPU(0, 0, 10, -500), VCPU(1, 0, 20, -500) };
@@ -316,12 +316,12 @@ static void test_rival_vm(void **state)
 	input.host = made.host;
 	made_vcpus_events(&made, 0, B, E, times, 60, &seed);
 
-	/* With the same offset as well it does not matter which of them it is */
+	/* With equal offsets it does not matter which VM is chosen */
 	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_true(fit.vm == 0 && fit.rival_vm == FIT_NONE && fit_is_significant(&fit, &input));
 	fit_release(&fit);
 
-	/* Guest mode all the time fits any offset: it proves nothing */
+	/* A vCPU that is always in guest mode fits any offset, so it proves nothing */
 	fit_vcpu_release(&made.vcpus[1]);
 	made.histories[1].initial.offset = -502;
 	vcpu_modes_release(&made.modes[1]);
@@ -333,7 +333,7 @@ static void test_rival_vm(void **state)
 	assert_true(fit.vm == 0 && fit.rival_vm == 1);
 	fit_release(&fit);
 
-	/* The user says which */
+	/* The user names the VM */
 	input.vm = 1;
 	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_true(fit.vm == 1 && fit.rival_vm == FIT_NONE && fit.results[0].vcpu == 1);
@@ -342,10 +342,13 @@ static void test_rival_vm(void **state)
 	made_vcpus_release(&made);
 }
 
-/* Two vCPUs of a VM whose threads are not in order, and that run at the same times with different offsets */
+/* Two vCPUs of a VM that run at the same times with different offsets, with threads in order or not */
 static void test_rival_vcpu(void **state)
 {
-	/* @nr: events. @lost: spans of the second vCPU with events of which the host lost some. @cpus: of the guest. */
+	/*
+	 * @nr: number of events. @lost: number of spans of the second vCPU in
+	 * which the host lost events. @cpus: of the guest.
+	 */
 	static const struct {
 		const char	*name;
 		int		tids[2];
@@ -389,7 +392,7 @@ static void test_rival_vcpu(void **state)
 							made.modes[0].mode[span]), 0);
 		}
 		input.host = made.host;
-		/* In the midst of guest mode for both */
+		/* In the middle of spans in which both vCPUs are in guest mode */
 		for (size_t c = 0; c < 2; c++) {
 			size_t span = 0;
 
@@ -413,7 +416,7 @@ static void test_rival_vcpu(void **state)
 	}
 }
 
-/* A TSC that was set back by a number of cycles after which the vCPU does the same once more */
+/* A TSC is set back by 100000 cycles, and the vCPU then has the same modes as 100000 cycles before */
 static void test_rival_phase(void **state)
 {
 	static const bool apart[] = { true };
@@ -431,7 +434,7 @@ static void test_rival_phase(void **state)
 		};
 		struct fit fit;
 
-		/* 100 cycles in guest mode of each 1000; in the second half the same, or at other times */
+		/* 100 cycles in guest mode of each 1000; in the second half at the same times, or at others */
 		for (uint64_t at = 0; at < 200000; at += 1000) {
 			uint64_t begin = B + at + (at >= 100000 && !same ? 300 + at % 7000 / 20 : 0);
 
@@ -459,13 +462,13 @@ static void test_rival_phase(void **state)
 	}
 }
 
-/* What events may be that lie where a TSC was before it was set back, and where it was again after that */
+/* Events at guest times that the TSC had twice: before it was set back and again afterwards */
 static const struct edge_case {
 	const char	*name;
-	size_t		nr;		/* an event each 2000 cycles */
-	uint64_t	forward;	/* when it was set forward again, 0 for never */
-	bool		same;		/* the vCPU does the same again after it was set back */
-	bool		restored;	/* what the guest recorded between is gone */
+	size_t		nr;		/* number of events, one every 2000 cycles */
+	uint64_t	forward;	/* host time at which it is set forward again; 0: never */
+	bool		same;		/* the vCPU has the same modes again after the TSC was set back */
+	bool		restored;	/* the guest lost what it recorded in between */
 	enum fit_doubt	doubt;
 } edge_cases[] = {
 	{ "the last ones", 45, 0, true, false, FIT_ANOTHER_PHASE },
@@ -494,7 +497,10 @@ static void check_edge(const struct edge_case *edge)
 	const struct fit_result *result;
 	struct fit fit;
 
-	/* 100 cycles in guest mode of each 2000; where a TSC was twice at the same times, or at others */
+	/*
+	 * 100 cycles in guest mode of each 2000. Where the TSC has the same
+	 * values twice, the modes are equal or differ.
+	 */
 	for (uint64_t at = 0; at < 200000; at += 2000) {
 		bool before = at >= 80000 && at < 100000, after = at >= 100000 && at < 120000;
 		uint64_t begin = B + at + (!edge->same && (edge->nr == 65 ? before : after) ? 900 : 0);
@@ -520,7 +526,7 @@ static void check_edge(const struct edge_case *edge)
 	assert_int_equal(result->path.tally.inside, cpu.nr_times);
 	if (result->doubt != edge->doubt)
 		fail_msg("%s: doubt %d", edge->name, result->doubt);
-	/* 40 are certain, and those after ten more */
+	/* The first 40 events are certain, and so are those after the next ten */
 	if (edge->doubt) {
 		assert_int_equal(result->rival_first, 40);
 		assert_int_equal(result->rival_last, edge->nr == 65 ? 49 : 44);
@@ -537,7 +543,7 @@ static void test_rival_edge(void **state)
 		check_edge(&edge_cases[i]);
 }
 
-/* Two threads that run beside each other as the same vcpu_id are not of one guest, though no one says so */
+/* Two threads that run concurrently with the same vcpu_id belong to different guests, even if nothing else shows it */
 static void test_stranger(void **state)
 {
 	static const struct made_vcpu vcpus[] = {
@@ -560,13 +566,13 @@ static void test_stranger(void **state)
 	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_int_equal(fit.results[0].vcpu, 0);
 	assert_int_equal(fit.results[1].vcpu, 1);
-	/* The one with less proof has to go, and its CPU is one that the host did not see */
+	/* The vCPU with fewer events is dropped; its CPU gets no vCPU */
 	assert_int_equal(fit.results[2].vcpu, FIT_NONE);
 	fit_release(&fit);
 	made_vcpus_release(&made);
 }
 
-/* What all CPUs cost together says which VM it is, not what the last one does */
+/* The VM is chosen by the total cost of all CPUs, not by that of the last one */
 static void test_cost_of_all(void **state)
 {
 	static const bool apart[] = { true, true };
@@ -579,7 +585,7 @@ static void test_cost_of_all(void **state)
 		.host = { vcpus, 4, B, E }, .nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 2,
 		.nr_guest_cpus = 2, .vm = FIT_NONE,
 	};
-	/* When they are in guest mode: never, with CPU 1, with CPU 0, not known */
+	/* When each vCPU is in guest mode: never, with CPU 1's events, with CPU 0's events, unknown */
 	static const uint64_t since[4] = { 0, 1050, 950, 0 };
 	const struct tsc_mapping none = { 0 };
 	struct fit fit;
@@ -654,7 +660,11 @@ struct proof_case {
 	bool		proves;
 };
 
-/* (1/2)^n times the hypotheses and one more, in a thousand, for each of the events and one more that may begin it */
+/*
+ * The events prove a fit if part^stretch x (hypotheses + 1) x (events + 1) is at most 1/1000. part: guest mode's
+ * share of the time, but at least a quarter, and at least the share of the events that are in guest mode if there are
+ * violations.
+ */
 static void test_proves(void **state)
 {
 	static const struct proof_case cases[] = {
@@ -681,7 +691,7 @@ static void test_proves(void **state)
 	}
 }
 
-/* As many pairs as a hostile file can have would take hours */
+/* A hostile file can have so many pairs that the search would take hours */
 static void test_too_many(void **state)
 {
 	static bool apart[1 << 12];

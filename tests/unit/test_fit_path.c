@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The way of a guest's CPU through the phases of vCPUs. Host time is written down as letters, one for each 10 cycles,
- * of which the host recorded the part with letters other than a blank; events are guest times.
+ * The path of a guest's CPU through the phases of vCPUs. Host time is written as letters, one for each 10 cycles. The
+ * host's recording covers the letters other than blanks. Events are guest times.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@
 #define NO		FIT_NO_LIMIT
 
 struct vcpu_case {
-	const char	*modes;		/* G, H, or '.' for nothing known */
+	const char	*modes;		/* G, H, or '.' for unknown */
 	int64_t		offset;
 	uint64_t	change;		/* 0 for none */
 	int64_t		changed;
@@ -241,7 +241,7 @@ static void test_paths(void **state)
 	}
 }
 
-/* What the ring buffer shows: the TSC went back before an event, and no way stays in its phase */
+/* The ring buffer shows that the TSC went back before an event: the path must not stay in its phase there */
 static void test_went_back(void **state)
 {
 	static const struct {
@@ -249,7 +249,7 @@ static void test_went_back(void **state)
 		struct vcpu_case vcpu;
 		size_t		nr;
 		int64_t		times[4];
-		size_t		back;		/* before this event */
+		size_t		back;		/* the TSC went back before this event */
 		size_t		nr_runs;
 		struct fit_run	runs[2];
 		uint64_t	unmoved;
@@ -302,12 +302,12 @@ static void test_tally_add_cpu(void **state)
 	assert_true(sum.inside == 4 && sum.violations == 5 && sum.unmoved == 2 && sum.spans == 4);
 	assert_true(sum.earlier == 70 && sum.later == NO);
 	sum.later = 20;
-	/* A CPU without an event in guest mode limits nothing */
+	/* A CPU without an event in guest mode does not limit the slack */
 	fit_tally_add_cpu(&sum, &none);
 	assert_true(sum.earlier == 70 && sum.later == 20 && sum.unknown == 6);
 }
 
-/* A part of a path alone, from its first event to its last */
+/* Counts of one run of a path, from its first event to its last */
 static void test_count_run(void **state)
 {
 	static const struct { const char *name; struct fit_run run; struct fit_tally tally; } cases[] = {
@@ -361,7 +361,7 @@ static void test_move(void **state)
 	fit_path_release(&to);
 }
 
-/* The true path of a CPU never has a lower cost than the path that is found, for any history of the vCPU */
+/* For any history of the vCPU, the path that is found costs no more than the true path */
 #define LONG	(400 * 10)
 
 static uint64_t make_events(const struct made *made, uint64_t *times, size_t *nr, uint64_t *seed)
@@ -380,7 +380,7 @@ static uint64_t make_events(const struct made *made, uint64_t *times, size_t *nr
 		assert_true(vcpu_history_at(history, host_tsc, &map));
 		times[(*nr)++] = tsc_guest_from_host(&map, host_tsc);
 		while (segment < history->nr_segments && history->segments[segment].host_tsc <= host_tsc) {
-			/* At most: it may be forward, and there may have been no event before */
+			/* An upper bound: a forward change costs less, and there may be no event before the change */
 			cost += 8;
 			segment++;
 		}
@@ -425,10 +425,13 @@ static void test_true_path(void **state)
 	assert_true(found > 250);
 }
 
-/* Do events prove anything, or do they fit wherever they are moved to? */
+/* Whether events prove a phase, or would fit it by chance after any shift */
 static void test_prove(void **state)
 {
-	/* Some events are at the first and the last cycle of guest mode: none can be moved by one cycle and stay in it */
+	/*
+	 * Some events are in the first or the last cycle of guest mode, so
+	 * that a shift by one cycle moves them out of it
+	 */
 	static const char unlike[] = "GHHHGHGHHGHHHHGHGGHHHHHGHHGHHHGHHHHHHHGHHHHHHHHHGGGHHHHHHGHHHHGGHHHHHHGHH";
 	static const struct {
 		const char	*modes;
@@ -439,13 +442,13 @@ static void test_prove(void **state)
 	} cases[] = {
 		{ unlike, 1, { -95 }, UINT64_MAX, FIT_BY_CHANCE },
 		{ unlike, 9, { -100, -55, -31, -5, 45, 65, 75, 135, 165 }, UINT64_MAX, FIT_PROVED },
-		/* Not all moves are made */
+		/* Too few shifts are tried */
 		{ unlike, 9, { -100, -55, -31, -5, 45, 65, 75, 135, 165 }, 100, FIT_BY_CHANCE },
-		/* Not in guest mode, and not within what is known */
+		/* One event is outside guest mode, the other outside the recording */
 		{ unlike, 2, { -85, 5000 }, UINT64_MAX, FIT_NONE_INSIDE },
 		/* The vCPU is nearly always in guest mode */
 		{ "HGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGG", 4, { -85, -65, 5, 105 }, UINT64_MAX, FIT_BY_CHANCE },
-		/* They prove nothing where nothing is known */
+		/* Events at unknown times prove nothing */
 		{ "HG.......................................................................H", 3, { -85, -75, -55 }, UINT64_MAX,
 		  FIT_BY_CHANCE },
 	};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The ratio by which a TSC is scaled, found by events: the true one is always left, and not much beside it. */
+/* The ratio of a scaled TSC, found by events: the true ratio always remains, and few others do. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,13 +17,13 @@
 
 #define EVENTS		400
 #define ONE		(1ULL << FIT_RATIO_BITS)
-/* A ratio of 32 fraction bits, as AMD's, with as many as here */
+/* Converts a ratio with 32 fraction bits, as AMD has, to FIT_RATIO_BITS */
 #define OF(ratio)	((uint64_t)((ratio) * 4294967296.0) << (FIT_RATIO_BITS - 32))
 
 struct ratio_case {
 	const char	*name;
 	uint64_t	ratio;
-	uint64_t	change;		/* of the offset */
+	uint64_t	change;		/* host TSC at which the offset changes */
 };
 
 static const struct ratio_case ratio_cases[] = {
@@ -36,7 +36,7 @@ static const struct ratio_case ratio_cases[] = {
 	{ "four, and the offset changes", OF(4), (MADE_BEGIN + MADE_END) / 2 },
 };
 
-/* Events in guest mode as a TSC of this ratio shows them */
+/* Make events in guest mode, with the times of a TSC with this ratio */
 static void make_times(const struct made_vcpus *made, uint64_t ratio, uint64_t *times, uint64_t *seed)
 {
 	made_vcpus_events(made, 0, MADE_BEGIN, MADE_END - 10000, times, EVENTS, seed);
@@ -44,7 +44,7 @@ static void make_times(const struct made_vcpus *made, uint64_t ratio, uint64_t *
 		struct tsc_mapping map;
 		uint64_t host_tsc;
 
-		/* The events are by an offset alone: it is 1 before the change and after it */
+		/* made_vcpus_events() used an offset alone, which is 1 before and after the change */
 		assert_true(vcpu_history_at(&made->histories[0], MADE_BEGIN, &map));
 		host_tsc = times[i] - (uint64_t)map.offset;
 		if (made->histories[0].nr_segments && host_tsc >= made->histories[0].segments[0].host_tsc)
@@ -90,7 +90,7 @@ static void test_ratios(void **state)
 			made_vcpus_make(&made, &vcpu, 1, &numbers);
 			make_times(&made, c->ratio, times, &numbers);
 			if (c->change) {
-				/* Another offset for those after it */
+				/* Events after the change get another offset */
 				made.histories[0].segments[0].map.offset = 7000001;
 				for (size_t j = 0; j < EVENTS; j++) {
 					if (times[j] - 1 >= (uint64_t)(((unsigned __int128)c->change * c->ratio) >>
@@ -108,7 +108,7 @@ static void test_ratios(void **state)
 					 ratios.nr);
 			for (size_t j = 0; j < ratios.nr; j++)
 				left += ratios.high[j] - ratios.low[j] + 1;
-			/* A span is at most one 500th of the time that is recorded */
+			/* A span takes at most 1/500 of the recorded time */
 			if (ratios.nr > 3 || left > c->ratio / 200)
 				fail_msg("%s, seed %lu: %zu ranges, in all %lu", c->name, (unsigned long)seed,
 					 ratios.nr, (unsigned long)left);
@@ -118,7 +118,7 @@ static void test_ratios(void **state)
 	}
 }
 
-/* Each event alone leaves exactly those that put it into guest mode */
+/* A single event leaves exactly the ratios that put it into guest mode */
 static void test_one_event(void **state)
 {
 	struct vcpu_modes modes = { 0 };
@@ -139,13 +139,13 @@ static void test_one_event(void **state)
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
 	assert_int_equal(fit_ratios_narrow(&ratios, &host, 0, &time, 1), 0);
 	assert_int_equal(ratios.nr, 2);
-	/* One cycle more on both sides, as times are rounded */
+	/* One more cycle on both sides, because times are rounded */
 	assert_true(ratios.low[0] <= ONE * 4 / 9 && ratios.low[0] >= ONE / 9001 * 4000);
 	assert_true(ratios.high[0] >= ONE / 2 && ratios.high[0] <= ONE / 7998 * 4001);
 	assert_true(ratios.low[1] <= (ONE / 3 + 1) * 4 && ratios.low[1] >= ONE / 3001 * 4000);
 	assert_true(ratios.high[1] >= 2 * ONE && ratios.high[1] <= ONE / 1998 * 4001);
 
-	/* Another one leaves some of these, and no more */
+	/* Another event leaves a part of these */
 	const uint64_t low[] = { ratios.low[0], ratios.low[1] }, high[] = { ratios.high[0], ratios.high[1] };
 	const uint64_t another = 4200;
 
@@ -155,7 +155,7 @@ static void test_one_event(void **state)
 		assert_true(ratios.low[i] > low[i] && ratios.high[i] <= high[i]);
 	fit_ratios_release(&ratios);
 
-	/* What was before the recording and after it does not count */
+	/* Guest mode before and after the recording does not count */
 	host.begin = 2500;
 	host.end = 8500;
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
@@ -166,7 +166,10 @@ static void test_one_event(void **state)
 	vcpu_modes_release(&modes);
 }
 
-/* The host recorded before it saw the vCPU for the first time, as one that leaves guest mode: it may have been there */
+/*
+ * The host's first event of the vCPU is an exit from guest mode: it may
+ * have been in guest mode since the recording began
+ */
 static void test_late_first_span(void **state)
 {
 	static const struct { const char *name; uint64_t host_tsc; bool left; } cases[] = {
@@ -198,7 +201,7 @@ static void test_late_first_span(void **state)
 	vcpu_modes_release(&modes);
 }
 
-/* An offset counts from its change on, and the one before up to there */
+/* An offset is valid from its change; the one before it is valid up to there */
 static void test_change(void **state)
 {
 	static const struct { const char *name; uint64_t cycles, host_tsc; bool left; } cases[] = {
@@ -230,7 +233,7 @@ static void test_change(void **state)
 	free(history.segments);
 }
 
-/* Events of no ratio at all leave nothing */
+/* Random events leave no ratio */
 static void test_none(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = 1 };
@@ -244,7 +247,7 @@ static void test_none(void **state)
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
 	assert_int_equal(fit_ratios_narrow(&ratios, &made.host, 0, times, EVENTS), 0);
 	assert_int_equal(ratios.nr, 0);
-	/* And no more with what comes next */
+	/* More events leave it empty */
 	assert_int_equal(fit_ratios_narrow(&ratios, &made.host, 0, times, EVENTS), 0);
 	assert_int_equal(ratios.nr, 0);
 	fit_ratios_release(&ratios);

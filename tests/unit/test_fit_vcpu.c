@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The phases of a vCPU's TSC, made from its history, and where in them a guest time can lie. */
+/* The phases of a vCPU's TSC, made from its history, and the places in them where a guest time can lie. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@
 	{ .from = first, .to = last, .map = { .offset = off, .ratio = r, .frac_bits = r ? 32 : 0 },		\
 	  .segment = seg, .lost = is_lost, .guest_from = low, .guest_to = high }
 
-/* An event: what it wrote, and what it found. A time of 0 ends a list, unless it is the first. */
+/* An event: the new value and the previous one. A time of 0 ends a list, unless it is the first element. */
 struct change {
 	uint64_t	host_tsc;
 	int64_t		offset;
@@ -45,8 +45,8 @@ struct phase_case {
 	uint64_t		since;
 	uint64_t		begins;
 	uint64_t		scaling;
-	size_t			lost_before;	/* this change, from 1 on; 0: none */
-	const uint64_t		*spans;		/* begins: out of guest mode, in it, and so on; 0 ends them */
+	size_t			lost_before;	/* events were lost before this change, counted from 1; 0: none */
+	const uint64_t		*spans;		/* span starts: out of guest mode, in it, and so on; 0 ends the list */
 	struct fit_phase	phases[MAX_PHASES];
 	size_t			nr_phases;
 };
@@ -215,7 +215,9 @@ static void test_phases(void **state)
 	}
 }
 
-/* Each phase with an end, in sequence. Values that a scaled TSC skips before its first are excluded. */
+/*
+ * The slow way: each phase with an end, in order. Values that a scaled TSC skips before its first value are excluded.
+ */
 static size_t all_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct fit_place *places)
 {
 	size_t nr = 0;
@@ -246,7 +248,7 @@ static size_t without_last(const struct fit_vcpu *vcpu, struct fit_place *places
 
 #define RANDOM_CHANGES 40
 
-/* Jumps in both directions, some of them across 0 and 2^63, some scaled, some to the same time again and again */
+/* Jumps in both directions: some across 0 and 2^63, some scaled, some to the same time again and again */
 static void make_random(struct vcpu_history *history, uint64_t *seed)
 {
 	static const int64_t origins[] = { 0, MAX - 20000, -20000 };
@@ -305,12 +307,12 @@ static void test_places(void **state)
 		fit_vcpu_release(&vcpu);
 		free(history.segments);
 	}
-	/* Some have more than there is room for */
+	/* Some times have more places than fit into the array */
 	assert_true(most > FIT_MAX_PLACES);
 	print_message("%zu places, at most %zu for one time\n", found, most);
 }
 
-/* Each phase goes to its last cycle, and each begins with its first */
+/* Each phase includes its first and its last cycle */
 static void test_place_ends(void **state)
 {
 	static const struct { const char *name; uint64_t guest_tsc; size_t nr; struct fit_place places[2]; } cases[] = {
@@ -358,7 +360,7 @@ static void test_shown(void **state)
 
 struct lifetime_case {
 	const char	*name;
-	const char	*modes;		/* a letter for each 10 cycles: G, H or '.' */
+	const char	*modes;		/* one letter for each 10 cycles: G, H or '.' */
 	bool		lives;
 	uint64_t	from;
 	uint64_t	to;
@@ -407,7 +409,7 @@ static void test_coexist(void **state)
 	}
 }
 
-/* The last cycle of one is the first of the other */
+/* The last cycle of one vCPU is the first of the other */
 static void test_coexist_one_cycle(void **state)
 {
 	for (uint64_t begin = 19; begin <= 20; begin++) {
@@ -423,7 +425,10 @@ static void test_coexist_one_cycle(void **state)
 	}
 }
 
-/* A vCPU is made at 5 with a TSC of 0, and its TSC is set at 25: to that of a saved guest if it did not run until then */
+/*
+ * A vCPU is made at 5 with a TSC of 0. Its TSC is set at 25: to that of a
+ * saved guest, if the vCPU did not run before.
+ */
 static void test_restored(void **state)
 {
 	static const struct { const char *name, *modes; bool again; int64_t offset; uint64_t restored; } cases[] = {

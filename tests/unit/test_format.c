@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The plugin as libtraceevent loads it, on formats and records made here.
+ * The plugin as libtraceevent loads it, with formats and records that the test makes.
  *
- * PLUGIN_FILE names the shared object. It is copied into a separate directory, because libtraceevent loads all files of
- * a directory. Each text is also compared with that of a handle without plugins, which shows that the check detects a
+ * PLUGIN_FILE names the shared object. It is copied into its own directory, because libtraceevent loads all files of
+ * a directory. Each text is also compared with the text of a handle without plugins, to show that the check detects a
  * difference.
  */
 #include <dlfcn.h>
@@ -126,7 +126,7 @@ static void set_khz(const char *khz)
 	assert_int_equal(tep_plugin_add_option(OPTION, khz), 0);
 }
 
-/* libtraceevent's own text, and the plugin's, of the same bytes */
+/* Print the same bytes without the plugin and with it */
 static void print_both(const char *format, const struct record_data *data, int size,
 		       char without[TEXT_SIZE], char with[TEXT_SIZE])
 {
@@ -241,7 +241,7 @@ static void expect_default(const char *format, const struct record_data *data, i
 	assert_null(strstr(with, "delta="));
 }
 
-/* A patched kernel's other event. Its offset is the one that stays in force. */
+/* The other event of a patched kernel. It does not change the offset. */
 static void multiplier(void **state)
 {
 	static const char format[] =
@@ -272,7 +272,7 @@ static void multiplier(void **state)
 	}
 }
 
-/* Fields that no kernel lacks: the event is another than the plugin knows */
+/* Formats without a field that every kernel has: this is not the event that the plugin knows */
 static void missing_field(void **state)
 {
 	static const char *const formats[] = {
@@ -289,11 +289,11 @@ static void missing_field(void **state)
 
 	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
 		expect_default(formats[i], &data, STOCK_SIZE);
-	/* The same bytes with all fields are the plugin's */
+	/* The plugin formats the same bytes if the format has all fields */
 	expect_text(stock_format, &data, STOCK_SIZE, "vcpu=3 prev=-100 next=100 delta=+200");
 }
 
-/* The bytes after the end exist: libtraceevent's own formatting ignores the size */
+/* The bytes after the end are valid memory: libtraceevent's own formatting ignores the size */
 static void short_record(void **state)
 {
 	struct record_data data = change(-100, 100);
@@ -357,14 +357,14 @@ static void durations(void **state)
 		{ "1", 1000, "delta=+1000 (+1.000 s)" },
 		{ "1", INT64_MIN, "delta=-9223372036854775808 (-9223372036854775.808 s)" },
 		{ "4294967295", INT64_MAX, "delta=+9223372036854775807 (+2147483.648 s)" },
-		/* Half of the last digit goes away from zero, less than half does not */
+		/* Half of the last digit is rounded away from zero */
 		{ "2000000", 20000001, "delta=+20000001 (+10.000 ms)" },
 		{ "2000000", 1000001, "delta=+1000001 (+500.001 us)" },
 		{ "2000000", -1000001, "delta=-1000001 (-500.001 us)" },
 		{ "4000000", 4000001, "delta=+4000001 (+1.000 ms)" },
 		{ "4000000", 40001, "delta=+40001 (+10.000 us)" },
 		{ "4000000", 40002, "delta=+40002 (+10.001 us)" },
-		/* What rounds up to a thousand of a unit is one of the next: never 1000.000 */
+		/* A value that rounds up to 1000 of a unit is printed as 1 of the next unit */
 		{ "3000000", 2999999, "delta=+2999999 (+1.000 ms)" },
 		{ "3000000", 2999998, "delta=+2999998 (+999.999 us)" },
 		{ "3000000000", 2999999998, "delta=+2999999998 (+1.000 ms)" },
@@ -422,7 +422,7 @@ static void durations_are_nearest(void **state)
 		assert_true(u < 4);
 		unit_seen[u]++;
 
-		/* In thousandths of a nanosecond, times kHz */
+		/* Both in thousandths of a nanosecond, times kHz */
 		value = whole * 1000 + thousandths;
 		exact = (u128)magnitude * 1000000000;
 		half = khz;
@@ -442,7 +442,7 @@ static void durations_are_nearest(void **state)
 		      unit_seen[1], unit_seen[2], unit_seen[3]);
 }
 
-/* What is written to a descriptor, from capture_start() until capture_end() */
+/* The output to a file descriptor between capture_start() and capture_end() */
 struct capture {
 	FILE	*file;
 	int	fd;
@@ -511,7 +511,7 @@ static void invalid_option(void **state)
 	reader_close(&reader);
 }
 
-/* Not tep_plugin_list_options(): in 1.7.1 and 1.8.4 it writes beyond the list that it allocates */
+/* tep_plugin_list_options() is not used: in 1.7.1 and 1.8.4 it writes beyond the list that it allocates */
 static int times_listed(void)
 {
 	struct trace_seq s;
@@ -527,7 +527,7 @@ static int times_listed(void)
 	return count;
 }
 
-/* As KernelShark's streams do: several handles, opened and closed in any order */
+/* Several handles, opened and closed in any order, as KernelShark's streams do */
 static void several_handles(void **state)
 {
 	struct record_data data = change(-100, 100);
@@ -543,14 +543,14 @@ static void several_handles(void **state)
 	reader_close(&readers[0]);
 	reader_close(&readers[2]);
 	assert_int_equal(times_listed(), 1);
-	/* The one that is left takes options and shows them */
+	/* The remaining handle takes options and shows them */
 	set_khz("1000");
 	reader_print(&readers[1], &data, STOCK_SIZE, text);
 	assert_string_equal(text, "vcpu=3 prev=-100 next=100 delta=+200 (+200.000 us)");
 	reader_close(&readers[1]);
 	assert_int_equal(times_listed(), 0);
 
-	/* Loaded anew it finds the option that was set before */
+	/* When loaded again, the plugin finds the option that was set before */
 	reader_open(&readers[0], stock_format, true);
 	assert_int_equal(times_listed(), 1);
 	reader_print(&readers[0], &data, STOCK_SIZE, text);
@@ -559,7 +559,7 @@ static void several_handles(void **state)
 	set_khz("");
 }
 
-/* Unloaded while the handle exists: no pointer into the object may be left */
+/* The plugin is unloaded while the handle exists: no pointer into the object may remain */
 static void unloaded(void **state)
 {
 	struct record_data data = change(-100, 100);
@@ -582,7 +582,7 @@ struct rows {
 	unsigned int		wrong;
 };
 
-/* The handler alone: tep_print_event() keeps a cache in the handle without a lock */
+/* Call only the handler: tep_print_event() has a cache in the handle without a lock */
 static void *print_rows(void *arg)
 {
 	struct rows *rows = arg;
@@ -618,7 +618,7 @@ static void threads(void **state)
 	size_t i;
 
 	reader_open(&reader, stock_format, true);
-	/* All of them meet the invalid value */
+	/* All threads find the invalid value */
 	set_khz("threads");
 	capture_start(&err, STDERR_FILENO);
 	for (i = 0; i < NR_THREADS; i++) {
@@ -648,15 +648,15 @@ static int program_argc;
 static char **program_argv;
 
 /*
- * The dynamic linker passes the program's arguments to constructors, as they are by then: perf, for
- * one, has rearranged them and left NULL in some places when it loads its plugins.
+ * The dynamic linker passes the program's arguments to constructors, as they are at that time. perf, for example, has
+ * reordered them and set some to NULL before it loads its plugins.
  */
 static void rewritten_arguments(void **state)
 {
 	int i, status;
 	pid_t child;
 
-	/* Run by hand */
+	/* Without its arguments: run by hand */
 	if (program_argc < 3)
 		skip();
 	for (i = 0; i < program_argc; i++) {
@@ -664,7 +664,7 @@ static void rewritten_arguments(void **state)
 		assert_true(child >= 0);
 		if (!child) {
 			program_argv[i] = NULL;
-			/* cmocka's handler would go on with the tests in here */
+			/* cmocka's handler would continue with the tests in this child */
 			signal(SIGSEGV, SIG_DFL);
 			_exit(dlopen(plugin_link, RTLD_NOW) ? 0 : 1);
 		}
@@ -682,7 +682,7 @@ static int make_plugin_dir(void **state)
 	snprintf(plugin_link, sizeof(plugin_link), "%s/plugin_kvm_tsc_offset.so", plugin_dir);
 	if (symlink(plugin, plugin_link))
 		return -1;
-	/* The user's own plugins stay out of it */
+	/* The user's own plugins must not be loaded */
 	return setenv("HOME", plugin_dir, 1) || setenv("TRACEEVENT_PLUGIN_DIR", plugin_dir, 1);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Which texts have the form of a kernel's formats, and what libtraceevent gets of them. */
+/* Which texts have the form of a kernel's formats, and what libtraceevent makes of them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -31,14 +31,14 @@ static const struct text_case cases[] = {
 	{ HEAD COMMON "\n" FIELD, true, false },
 	{ HEAD COMMON PRINT, true, true },
 	{ HEAD PRINT, true, true },
-	/* As old kernels write them, and newer ones */
+	/* Variants of old and new kernels */
 	{ HEAD COMMON "\n\tfield:u32 number;\toffset:8;\tsize:4;\n" PRINT, true, true },
 	{ HEAD COMMON "\n\tfield special:u32 number;\toffset:8;\tsize:4;\n" PRINT, true, true },
 	{ HEAD "\tfield:const char __attribute__((btf_type_tag(\"user\"))) * a;\toffset:8;\tsize:8;\tsigned:0;\n" PRINT,
 	  true, true },
 	{ HEAD "\tfield:__data_loc char[] name;\toffset:8;\tsize:4;\tsigned:0;\n" PRINT, true, true },
 	{ HEAD "\tfield:char comm[16];\toffset:8;\tsize:16;\tsigned:0;\n" PRINT, true, true },
-	/* What libtraceevent reads at address 0 for */
+	/* Texts that make libtraceevent read at address 0 */
 	{ HEAD "\tfield:__attribute__((user)) int a;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a[\x01;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a[", false, false },
@@ -47,7 +47,7 @@ static const struct text_case cases[] = {
 	{ HEAD "\tfield:int a];\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a __attribute__(;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int \"a;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
-	/* What is not a field */
+	/* Invalid fields */
 	{ HEAD "\tfield:;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a;\toffset:8;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a;\toffset:-8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
@@ -56,7 +56,7 @@ static const struct text_case cases[] = {
 	{ HEAD "\tfield:int a;\toffset:8;\tsize:4;\tsigned:1; more\n" PRINT, false, false },
 	{ HEAD "more\n" PRINT, false, false },
 	{ HEAD COMMON "\n" FIELD "\n" FIELD PRINT, false, false },
-	/* What is not an event */
+	/* Invalid events */
 	{ "", false, false },
 	{ "name: \nID: 77\nformat:\n" PRINT, false, false },
 	{ "name: a b\nID: 77\nformat:\n" PRINT, false, false },
@@ -64,7 +64,7 @@ static const struct text_case cases[] = {
 	{ "name: a\nID: 077\nformat:\n" PRINT, false, false },
 	{ "name: a\nID: -1\nformat:\n" PRINT, false, false },
 	{ "name: a\nformat:\n" PRINT, false, false },
-	/* Print formats that are too much, or not of text */
+	/* Print formats that are too complex, or have bytes that are not text */
 	{ HEAD FIELD "\nprint fmt: \"%u\", a b c d e f g h i j k l m n o p\n", true, true },
 	{ HEAD FIELD "\nprint fmt: \"%u\", a b c d e f g h i j k l m n o p q\n", true, false },
 	{ HEAD FIELD "\nprint fmt: \"%u\", ~~~~~~~~~~~~~~~~1\n", true, true },
@@ -86,7 +86,7 @@ static void test_texts(void **state)
 	}
 }
 
-/* Nothing after its end is read, nor after a zero in it */
+/* The scan reads nothing after the end of the text or after a zero byte */
 static void test_ends(void **state)
 {
 	static const char text[] = HEAD COMMON "\n" FIELD PRINT;
@@ -136,7 +136,7 @@ static void test_copy(void **state)
 	free(copy);
 }
 
-/* A number of copies of something, between a head and a tail */
+/* Returns @nr copies of @item between a head and a tail */
 static char *repeated(const char *head, const char *item, size_t nr, const char *tail)
 {
 	char *text = malloc(strlen(head) + nr * strlen(item) + strlen(tail) + 1), *at = text;
@@ -154,10 +154,10 @@ struct bound_case {
 	const char	*item;
 	size_t		most;
 	const char	*tail;
-	bool		print;	/* of the print format, not of the fields */
+	bool		print;	/* the limit is on the print format, not on the fields */
 };
 
-/* As many as there may be, and one more */
+/* The largest allowed number, and one more */
 static void test_bounds(void **state)
 {
 	static const struct bound_case bounds[] = {
@@ -184,13 +184,13 @@ static void test_bounds(void **state)
 	}
 }
 
-/* Since 1.9 the library makes no event of fewer: common fields, and others */
+/* Since 1.9 the library requires common fields and others to make an event */
 static bool has_all_fields(const char *text)
 {
 	return strstr(text, "common_type") && strstr(text, "\n\n\tfield:");
 }
 
-/* Of what has the form the library makes an event */
+/* The library makes an event of each text that has the form */
 static void test_library(void **state)
 {
 	size_t nr = 0;
@@ -202,7 +202,7 @@ static void test_library(void **state)
 		size_t size;
 		char *copy;
 
-		/* It forgets to free a parenthesis of each attribute */
+		/* The library leaks memory for each attribute with a parenthesis */
 		if (!format_text_scan(&format, cases[i].text, strlen(cases[i].text)) ||
 		    strstr(cases[i].text, "__attribute__")) {
 			tep_free(tep);

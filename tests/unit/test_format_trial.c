@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Formats that crash libtraceevent's parser, or that it never finishes, cost only their own text. The library is a
- * fake, controlled by the prefix of an event's name.
+ * A format that crashes libtraceevent's parser, or that it never finishes, loses only its own text. The library is
+ * wrapped: the first letter of an event's name controls what it does.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ static void use_stack(volatile char *before)
 	here[1] = here[0];
 }
 
-/* As the library does: it does not always look whether there is any */
+/* Like the library, which does not always check that an allocation succeeded */
 static void use_memory(void)
 {
 	volatile char *memory = malloc(1UL << 30);
@@ -51,7 +51,7 @@ static void use_memory(void)
 	memory[0] = 1;
 }
 
-/* Only what is printed by its format does anything; all of it says that it is there */
+/* Only an event with its print format misbehaves; each event is passed to the real function */
 enum tep_errno __wrap_tep_parse_event(struct tep_handle *tep, const char *buf, unsigned long size, const char *sys)
 {
 	bool printed = strstr(buf, "%d");
@@ -85,7 +85,7 @@ struct formats {
 	struct tep_handle	*tep;
 };
 
-/* One for each letter */
+/* Try one format for each letter */
 static void try_formats(struct formats *all, const char *letters)
 {
 	all->tep = tep_alloc();
@@ -105,7 +105,7 @@ static void try_formats(struct formats *all, const char *letters)
 	assert_int_equal(format_trial(all->tep, all->formats, all->nr, &all->nr_fatal), 0);
 }
 
-/* Each event is there, and those of a letter are printed by their fields */
+/* Each event exists. Events whose letter is not in @harmless are printed by their fields. */
 static void check(const struct formats *all, const char *letters, const char *harmless)
 {
 	for (size_t i = 0; i < all->nr; i++) {
@@ -142,7 +142,7 @@ static void test_fatal(void **state)
 	assert_int_equal(all->nr_fatal, 8);
 }
 
-/* What comes after too many of them is not tried */
+/* After too many fatal formats the rest is not tried */
 static void test_many(void **state)
 {
 	static const char letters[] = "ooaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaoo";
@@ -156,7 +156,7 @@ static void test_many(void **state)
 	tep_free(all->tep);
 }
 
-/* Nor what comes after one that does not end */
+/* After a format that never finishes the rest is not tried */
 static void test_endless(void **state)
 {
 	struct formats *all = *state;
@@ -173,7 +173,7 @@ static void test_endless(void **state)
 	assert_true(used.ru_utime.tv_sec < 10);
 }
 
-/* The child's signals are not those that remove what the parent writes; nothing is left of it */
+/* The child does not run the signal handlers that remove the parent's files, and the child is reaped */
 static void test_bystanders(void **state)
 {
 	char path[] = "format_trial.XXXXXX";
@@ -190,7 +190,7 @@ static void test_bystanders(void **state)
 	close(fd);
 }
 
-/* Not even if this process ignores SIGCHLD */
+/* It also works if this process ignores SIGCHLD */
 static void test_children_are_ignored(void **state)
 {
 	struct formats *all = *state;

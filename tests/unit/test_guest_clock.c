@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The heart of the hook, on a host that is made up (fake_kvmhost.c): the sync points bring the guest's times to where the
- * host says that they were, or a message says why not.
+ * The core of the hook, on a fake host (fake_kvmhost.c). The sync points must convert the guest's times to their true
+ * host times, or a message must say why they do not.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -33,7 +33,7 @@ static void test_offsets_of_debugfs(void **state)
 	check_close(clock, 1);
 }
 
-/* Events of the guest may come for some seconds after the last synchronisation */
+/* The guest can record events for some seconds after the last synchronisation */
 static void test_runs_on(void **state)
 {
 	static const double speeds[] = { 0.77, 1, 1.0003, 1.3 };
@@ -69,7 +69,7 @@ static void test_changes_after_the_last_sync(void **state)
 	assert_int_equal(fake_kvmhost_said("vCPU 1: 2 changes"), 1);
 }
 
-/* Times that a guest had twice: each is reported, unless the guest does nothing else */
+/* Times that a guest had twice. Each jump backward is reported, up to a limit; one line counts the rest. */
 static void test_backward(void **state)
 {
 	for (size_t nr = 1; nr <= 20; nr += 19) {
@@ -93,7 +93,10 @@ static void test_backward(void **state)
 	}
 }
 
-/* In the end debugfs is asked once more; neither a change just then nor silent events contradict it */
+/*
+ * The clock reads debugfs once more at the end. Neither a change at that moment nor events without a previous offset
+ * cause a doubt.
+ */
 static void test_contradicted(void **state)
 {
 	bool changed = true;
@@ -124,7 +127,7 @@ static void test_contradicted(void **state)
 	}
 }
 
-/* Guest times on both sides of 2^63 have no sync points, and neither do those before */
+/* Guest times on both sides of 2^63 cannot be expressed: no sync points are written, not even for earlier times */
 static void test_cannot_be_expressed(void **state)
 {
 	struct guest_clock *clock;
@@ -151,14 +154,14 @@ static void refused(int error)
 	assert_int_equal(host.instances, 0);
 }
 
-/* An offset that the host cannot know; nothing is left of the attempt */
+/* Guests whose offset the host cannot know are refused; nothing is left of the attempt */
 static void test_refused(void **state)
 {
 	fake_kvmhost_begin(2, OFFSET);
 	host.tsc_protected = true;
 	refused(-EOPNOTSUPP);
 
-	/* By the word of an event, without debugfs */
+	/* Without debugfs an event reports that the TSC is protected */
 	fake_kvmhost_begin(1, OFFSET);
 	host.has_debugfs = false;
 	host.boot_instance = true;
@@ -169,7 +172,7 @@ static void test_refused(void **state)
 	host.debugfs_error = -EEXIST;
 	refused(-EEXIST);
 
-	/* Several VMs, and no debugfs to know which */
+	/* Several VMs, and no debugfs to tell them apart */
 	fake_kvmhost_begin(1, 0);
 	host.has_debugfs = false;
 	host.boot_instance = true;
@@ -181,7 +184,7 @@ static void test_refused(void **state)
 	host.open_error = -EACCES;
 	refused(-EACCES);
 
-	/* Neither debugfs nor the boot's instance shows a vCPU */
+	/* Neither debugfs nor the boot instance shows a vCPU */
 	fake_kvmhost_begin(0, OFFSET);
 	refused(-ENODATA);
 	fake_kvmhost_begin(1, OFFSET);
@@ -189,7 +192,7 @@ static void test_refused(void **state)
 	refused(-ENODATA);
 }
 
-/* A child of trace-cmd's would keep the instance alive; the parent goes on */
+/* A child of trace-cmd would keep the instance busy, so it closes its files; the parent continues */
 static void test_forked(void **state)
 {
 	struct guest_clock *clock;
@@ -203,7 +206,7 @@ static void test_forked(void **state)
 	check_close(clock, 1);
 }
 
-/* At the end of the process other threads may still use it */
+/* At the end of the process other threads may still use the clock */
 static void test_abandoned(void **state)
 {
 	struct guest_clock *clock;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/*
- * Which vCPU each CPU of a recorded guest is: CPUs that are not there, and what the guest's agent answers.
- */
+/* Which vCPU each CPU of a recorded guest is: CPUs that do not exist, and the answers of the guest's agent. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -18,7 +16,7 @@
 #include "synced_guest.h"
 #include "time_shift_reader.h"
 
-/* Each of the guest's CPUs is in the option, also those that it was not given */
+/* The option has all CPUs that the agent reports, including those without a vCPU */
 static void test_cpus_without_vcpu(void **state)
 {
 	for (int plugged = 0; plugged < 2; plugged++) {
@@ -35,7 +33,10 @@ static void test_cpus_without_vcpu(void **state)
 		}
 		sync_clock(clock, &reader);
 		assert_int_equal(reader.nr_vcpus, 4);
-		/* The others have the last offset of the first one, as if they were plugged in after it */
+		/*
+		 * CPUs without a vCPU get the last offset of the first vCPU, as
+		 * if they were plugged in after its change
+		 */
 		for (size_t cpu = 0; cpu < 4; cpu++)
 			check_vcpu(&reader, cpu, cpu == 1, cpu < 2 ? host.opened : host.vcpus[0].since[1]);
 		time_shift_reader_release(&reader);
@@ -61,7 +62,7 @@ static void test_vcpus_without_cpu(void **state)
 	check_close(clock, 1);
 }
 
-/* The guest is asked, reads its TSC on a CPU that is this vCPU, and answers */
+/* The guest is asked, reads its TSC on the CPU of this vCPU, and answers */
 static void answer(struct guest_clock *clock, size_t cpu, size_t vcpu)
 {
 	struct guest_probe probe = { .sent = host.tsc };
@@ -91,7 +92,7 @@ static void check_order(struct guest_clock *clock, const size_t *vcpus, size_t n
 	time_shift_reader_release(&reader);
 }
 
-/* CPUs are numbered as they were plugged in, and their answers say which vCPUs they are */
+/* CPUs are numbered in the order in which they were plugged in; their answers show which vCPUs they are */
 static void test_answers_decide(void **state)
 {
 	static const size_t orders[][3] = { { 0, 1, 2 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
@@ -114,7 +115,7 @@ static void test_answers_decide(void **state)
 	}
 }
 
-/* A guest with fewer CPUs than vCPUs: one of them was unplugged before */
+/* A guest with fewer CPUs than vCPUs: one was unplugged before */
 static void test_answers_of_unused_vcpu(void **state)
 {
 	static const size_t order[] = { 0, 2 };
@@ -129,7 +130,7 @@ static void test_answers_of_unused_vcpu(void **state)
 	check_close(clock, 1);
 }
 
-/* A CPU that is offline in the guest: its agent answers on another one, and that one's answers hold it */
+/* CPU 1 is offline in the guest, so the agent answers for it on CPU 0. CPU 0's own answers assign its vCPU. */
 static void test_answers_of_another_cpu(void **state)
 {
 	static const size_t order[] = { 0, 1 };
@@ -144,7 +145,7 @@ static void test_answers_of_another_cpu(void **state)
 	assert_int_equal(fake_kvmhost_said("CPU 1 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
-/* A guest that leaves out the number of a CPU has one more than it has vCPUs, and which those are its answers say */
+/* A guest that skips a CPU number reports more CPUs than it has vCPUs. The answers show which CPUs exist. */
 static void test_answers_of_cpu_without_vcpu(void **state)
 {
 	static const size_t order[] = { 0, 1, 1, 0 };
@@ -152,7 +153,7 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 
 	begin_apart(2);
 	clock = open_clock(4);
-	/* CPU 1 is not there: CPU 2 answers for it, and is its vCPU. Nor is CPU 3. */
+	/* CPUs 1 and 3 do not exist: CPU 2, which is vCPU 1, answers for CPU 1, and CPU 0 for CPU 3 */
 	answer(clock, 0, 0);
 	answer(clock, 1, 1);
 	answer(clock, 2, 1);
@@ -160,13 +161,13 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 	check_order(clock, order, 4);
 	fake_kvmhost_move(1, OFFSET + FAR);
 	fake_kvmhost_pass(FAR);
-	/* The last answer counts: before it was plugged in others answered */
+	/* The last answer counts: another CPU answered before this one was plugged in */
 	answer(clock, 2, 0);
 	answer(clock, 2, 1);
 	check_order(clock, order, 4);
 	check_close(clock, 1);
 
-	/* The control: it answers with what no vCPU has */
+	/* The control: an answer that matches no vCPU */
 	begin_apart(2);
 	clock = open_clock(3);
 	guest_clock_probe(clock, 2, &(struct guest_probe) { OFFSET + host.tsc + 10 * FAR, host.tsc, host.tsc + 10 });
@@ -175,7 +176,7 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 	assert_int_equal(fake_kvmhost_said("CPU 2 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
-/* One of several answers has another time: that is not a reason to doubt all others */
+/* A single answer with another time does not make the others doubtful */
 static void test_answer_of_another_time(void **state)
 {
 	for (size_t wrong = 1; wrong <= 2; wrong++) {
@@ -192,7 +193,7 @@ static void test_answer_of_another_time(void **state)
 	}
 }
 
-/* Before, during and after a change */
+/* Answers before, during and after a change */
 static void test_answers_and_changes(void **state)
 {
 	struct guest_probe probe;
@@ -214,7 +215,7 @@ static void test_answers_and_changes(void **state)
 	check_close(clock, 1);
 	assert_int_equal(fake_kvmhost_said("CPU 0 is vCPU"), 0);
 
-	/* The control: one that is between the two */
+	/* The control: an answer between the two offsets */
 	begin_apart(1);
 	clock = open_clock(1);
 	probe = (struct guest_probe) { .guest_tsc = host.tsc + 10 + OFFSET + FAR, .sent = host.tsc };

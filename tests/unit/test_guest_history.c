@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The offsets of a guest's vCPUs, by the host's events, the boot instance and debugfs, whatever the host does during
- * the recording.
+ * The offsets of a guest's vCPUs, from the host's events, the boot instance and debugfs, whatever the host does
+ * during the recording.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -54,8 +54,8 @@ static void begin_with(enum sources sources)
 }
 
 /*
- * A change between any two things that the clock does: after the next synchronisation all times are right since
- * its instance records
+ * A change between any two steps of the clock. After the next synchronisation all times are right from the moment at
+ * which its instance began to record.
  */
 static void test_change_at_any_moment(void **state)
 {
@@ -76,13 +76,13 @@ static void test_change_at_any_moment(void **state)
 			host.at_step = NULL;
 			fake_kvmhost_pass(FAR);
 			check_sync(clock, host.opened);
-			/* Without debugfs it does not know whether the guest is scaled */
+			/* Without debugfs the clock does not know whether the guest is scaled */
 			check_close(clock, sources == BOOT_INSTANCE ? 2 : 1);
 		}
 	}
 }
 
-/* A hypervisor whose events do not report the offset before: with the value that was read, and without it */
+/* A hypervisor whose events do not report the previous offset, with an initial offset that was read and without one */
 static void test_silent_events(void **state)
 {
 	for (int known = 0; known < 2; known++) {
@@ -98,7 +98,7 @@ static void test_silent_events(void **state)
 			fake_kvmhost_move(1, OFFSET + i * 1000);
 		}
 		sync_clock(clock, &reader);
-		/* What its own first event left is the best guess */
+		/* The offset that its own first event set is the best guess */
 		check_time(&reader, 1, &host.vcpus[1].maps[!known], host.opened);
 		time_shift_reader_release(&reader);
 		check_close(clock, known ? 1 : 3);
@@ -106,7 +106,7 @@ static void test_silent_events(void **state)
 	}
 }
 
-/* Whether the initial offset was read before an event or after it: only then can one be missing between both */
+/* A lost event is noticed only if the initial offset was read before it */
 static void test_event_lost_after_initial_offset(void **state)
 {
 	struct guest_clock *clock;
@@ -136,7 +136,7 @@ static void test_events_lost(void **state)
 	assert_int_equal(fake_kvmhost_said("lost"), 1);
 }
 
-/* The last value in the boot instance is the current one, for this VM only */
+/* The last value in the boot instance is the current one. Events of other VMs do not count. */
 static void test_boot_instance(void **state)
 {
 	for (int patched = 0; patched < 2; patched++) {
@@ -166,7 +166,7 @@ static void test_boot_instance(void **state)
 	}
 }
 
-/* The boot's instance knows the offset of a vCPU that runs a guest of its own, debugfs the ratio of the others */
+/* The boot instance has the offset of a vCPU that runs a nested guest; debugfs has the ratio of the others */
 static void test_boot_instance_and_debugfs(void **state)
 {
 	struct guest_clock *clock;
@@ -183,7 +183,7 @@ static void test_boot_instance_and_debugfs(void **state)
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 
-	/* Both know it, and differ */
+	/* Both have the offset, and differ */
 	host.vcpus[0].map.offset += 5;
 	clock = open_clock(2);
 	assert_true(has_offset(clock, 0, OFFSET + 1000));
@@ -198,7 +198,10 @@ static void test_boot_instance_and_debugfs(void **state)
 	guest_clock_close(clock, 0);
 }
 
-/* A ratio from debugfs stays valid if events do not report it; a patched kernel's events do */
+/*
+ * Events of a stock kernel do not report the ratio: the one from debugfs
+ * stays valid. Events of a patched kernel report it.
+ */
 static void test_scaled(void **state)
 {
 	for (int patched = 0; patched < 2; patched++) {
@@ -219,7 +222,7 @@ static void test_scaled(void **state)
 	}
 }
 
-/* Does the guest get the offset of this event? @vm_id: the number of its VM in debugfs, 0 without */
+/* Whether the clock takes this event for its guest. @vm_id: the number of the guest's VM in debugfs, 0 for none */
 static bool takes(struct tsc_offset_event *event, uint64_t vm_id)
 {
 	struct time_shift_reader reader;
@@ -240,7 +243,10 @@ static bool takes(struct tsc_offset_event *event, uint64_t vm_id)
 	return ours;
 }
 
-/* By the name of its VM, not by the thread: a VMM may have several VMs, and others the same descriptor */
+/*
+ * An event belongs to the VM that it names, whatever its thread: a VMM can have
+ * several VMs, and other processes the same descriptor
+ */
 static void test_whose_event(void **state)
 {
 	static const struct {
@@ -253,7 +259,7 @@ static void test_whose_event(void **state)
 		{ FAKE_PID, FAKE_PID, FAKE_VM_FD + 1, false },
 		{ 7, 7, FAKE_VM_FD, false },
 		{ FAKE_PID, FAKE_PID, 0, false },
-		/* One that does not name the VM: by the thread */
+		/* An event that does not name the VM belongs to its thread */
 		{ FAKE_PID, 0, -1, true },
 		{ 7, 0, -1, false },
 		{ FAKE_PID, 0, 0, true },
@@ -271,7 +277,7 @@ static void test_whose_event(void **state)
 	}
 }
 
-/* Whichever thread wrote it, and whatever VMs the process had before */
+/* The VM's number decides, whichever thread wrote the event, and whatever VMs the process had before */
 static void test_whose_number(void **state)
 {
 	static const struct {
@@ -283,7 +289,7 @@ static void test_whose_number(void **state)
 		{ 7, 3, 3, true },
 		{ FAKE_PID, 4, 3, false },
 		{ FAKE_PID, 3 + (1ULL << 32), 3, false },
-		/* Where debugfs does not have it, by the thread */
+		/* If debugfs does not have the number, the thread decides */
 		{ FAKE_PID, 4, 0, true },
 		{ 7, 4, 0, false },
 	};
@@ -299,7 +305,7 @@ static void test_whose_number(void **state)
 	}
 }
 
-/* Events of a VM without a directory in debugfs, where the name of the VM has nothing to be compared with */
+/* Events of a VM without a directory in debugfs: the VM's name cannot be compared with anything */
 static void test_whose_event_without_debugfs(void **state)
 {
 	struct guest_clock *clock;
@@ -317,7 +323,7 @@ static void test_whose_event_without_debugfs(void **state)
 	check_close(clock, 1);
 }
 
-/* The threads of a guest that has ended by the time its events are drained: those that were seen */
+/* A guest ended before its events are drained: the threads that were seen before still belong to it */
 static void test_threads_that_ended(void **state)
 {
 	const pid_t seen = FAKE_PID + 1;
@@ -350,7 +356,7 @@ static void test_threads_that_ended(void **state)
 	guest_clock_close(clock, 0);
 }
 
-/* Events up to where they cannot be read any more: later times are wrong, which is said, and the end is in doubt */
+/* Reading events fails at some point. Later times are wrong; a message says so, and the end is doubtful. */
 static void test_instance_fails(void **state)
 {
 	struct guest_clock *clock;
@@ -365,11 +371,11 @@ static void test_instance_fails(void **state)
 	fake_kvmhost_move(0, OFFSET + 2000);
 	assert_true(has_offset(clock, 0, OFFSET + 1000));
 	assert_int_equal(fake_kvmhost_said("wrong from the next change on"), 1);
-	/* Debugfs contradicts it */
+	/* Debugfs contradicts the history */
 	check_close(clock, 2);
 	assert_int_equal(fake_kvmhost_said("see above"), 1);
 
-	/* Nothing changed after that: it is still doubtful */
+	/* Nothing changed after the failure: the result is doubtful all the same */
 	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
 	host.drain_error = -EIO;
@@ -378,20 +384,20 @@ static void test_instance_fails(void **state)
 	assert_int_equal(fake_kvmhost_said("see above"), 1);
 }
 
-/* Debugfs shows the offset of a vCPU only while it does not run a guest of its own */
+/* Debugfs shows the offset of a vCPU only while the vCPU does not run a nested guest */
 static void test_nested(void **state)
 {
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	/* For a while: it waits */
+	/* A nested guest runs for a while: the clock waits */
 	fake_kvmhost_begin(2, OFFSET);
 	host.vcpus[1].nested = 3;
 	clock = open_clock(2);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 
-	/* All the time: another's is a good guess, one that is said */
+	/* A nested guest runs all the time: the clock assumes another vCPU's offset, and says so */
 	fake_kvmhost_begin(2, OFFSET);
 	host.vcpus[0].nested = UINT32_MAX;
 	clock = open_clock(2);
@@ -399,7 +405,7 @@ static void test_nested(void **state)
 	check_close(clock, 3);
 	assert_int_equal(fake_kvmhost_said("assuming"), 2);
 
-	/* All of them: what is active, for want of anything better */
+	/* All vCPUs run nested guests: the nested guest's offset is all that there is */
 	fake_kvmhost_begin(1, OFFSET);
 	host.vcpus[0].nested = UINT32_MAX;
 	clock = open_clock(1);
@@ -414,7 +420,7 @@ static bool has_read_values(struct guest_clock *clock)
 	return fake_kvmhost_values_read() >= host.nr_vcpus;
 }
 
-/* Between the synchronisations: the buffer is emptied, and initial offsets are looked for */
+/* Between synchronisations the thread drains the buffer and reads initial offsets that are still missing */
 static void test_by_itself(void **state)
 {
 	struct guest_clock *clock;
@@ -438,8 +444,8 @@ static void test_by_itself(void **state)
 }
 
 /*
- * A guess that was needed for a synchronisation is forgotten when the value is known; @moves: or its event is, which
- * does not report the scaling
+ * A synchronisation needed a guess. The guess is dropped when the value is known or, with @moves, when an event of
+ * the vCPU is, although that does not report the scaling.
  */
 static void guess_is_replaced(bool moves, double speed)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A guest that changes its TSC as often as it can, with an agent that reports any number of CPUs: the memory for that
- * is bounded, and later changes are not kept, which is said.
+ * A guest that changes its TSC as often as it can, with an agent that reports any number of CPUs. Memory is bounded;
+ * later changes are dropped, and a message says so.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #include "time_shift.h"
 
 #define MIB		(1UL << 20)
-/* What the guest's file may get */
+/* The limit of what is written into the guest's file */
 #define MAX_BYTES	(96 * MIB)
 #define POINT_SIZE	(4 * sizeof(int64_t))
 
@@ -31,7 +31,7 @@ static struct guest_clock *begin(size_t nr_cpus, uint32_t nr_vcpus)
 	return clock;
 }
 
-/* What trace-cmd would get, which is what the file would */
+/* The bytes that trace-cmd would get and write into the file */
 static size_t bytes_of(struct guest_clock *clock, size_t nr_cpus)
 {
 	struct time_shift shift;
@@ -45,7 +45,7 @@ static size_t bytes_of(struct guest_clock *clock, size_t nr_cpus)
 }
 
 static const struct {
-	size_t		nr_cpus;	/* as the agent says */
+	size_t		nr_cpus;	/* as the agent reports */
 	uint32_t	nr_vcpus;
 } guests[] = { { 1, 1 }, { 1, 2 }, { 64, 2 }, { 40000, 1 } };
 
@@ -60,7 +60,7 @@ static void test_too_many_changes(void **state)
 			bytes = bytes_of(clock, guests[i].nr_cpus);
 			assert_true(bytes <= MAX_BYTES);
 		}
-		/* There is room for many, and no more, which is said */
+		/* There is room for many changes. A message says that later ones are not read. */
 		assert_true(bytes > MAX_BYTES / 3);
 		assert_int_equal(fake_kvmhost_said("cannot continue reading offset changes (there are too many)"), 1);
 		guest_clock_close(clock, 0);
@@ -81,7 +81,7 @@ static void test_absent(void **state)
 	points = time_shift_vcpu(&shift, 2);
 	for (size_t i = 0; i < shift.nr_points; i++)
 		assert_int_equal(points[i].correction, -10 * FAKE_FLOOD_MOVE);
-	/* The others have histories of their own */
+	/* The other CPUs have their own histories */
 	assert_int_equal(time_shift_vcpu(&shift, 0)[0].correction, 0);
 	assert_int_equal(time_shift_vcpu(&shift, 1)[shift.nr_points - 1].correction, 0);
 	time_shift_release(&shift);
@@ -97,7 +97,7 @@ static void test_too_many_cpus(void **state)
 		assert_int_equal(guest_clock_open(&clock, FAKE_PID, too_many[i], 1), -E2BIG);
 }
 
-/* All of it in this process, except for the copies that trace-cmd makes */
+/* The peak memory of all tests in this process; trace-cmd's copies are not included */
 static void test_memory(void **state)
 {
 	struct rusage usage;

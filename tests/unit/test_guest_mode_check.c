@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Each event of a guest against what its host knew of the vCPU: a small file of known content, host time as letters,
- * one for each 10 cycles, of which the host recorded 10 to 89.
+ * Each event of a guest is compared with the modes that its host recorded. The guest's file is small and its content
+ * is known. Host time is written as letters, one for each 10 cycles; the host recorded cycles 10 to 89.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +33,7 @@ struct event_case {
 	uint64_t			times[MAX_TIMES];	/* host times at which they are shown */
 	struct guest_mode_cpu		wanted;
 	size_t				max_listed;
-	struct guest_mode_violation	listed;			/* the first one */
+	struct guest_mode_violation	listed;			/* the first violation */
 };
 
 static const struct event_case event_cases[] = {
@@ -81,7 +81,7 @@ static void check_cpu(const char *name, const struct guest_mode_cpu *cpu, const 
 			 (long)cpu->earlier, (long)cpu->later, cpu->nr_listed);
 }
 
-/* Ask about a file with a CPU of number 1. @shift: its TIME_SHIFT. */
+/* Check a file with events on CPU 1. @shift: its TIME_SHIFT. */
 static void ask(struct guest_mode_check *result, struct page_file *file, const struct guest_vcpu *vcpu,
 		const struct time_shift_reader *shift, int64_t added, const uint64_t *times, size_t nr,
 		size_t max_listed)
@@ -113,7 +113,7 @@ static void test_events(void **state)
 	for (size_t i = 0; i < sizeof(event_cases) / sizeof(*event_cases); i++) {
 		const struct event_case *c = &event_cases[i];
 		struct vcpu_modes modes = made_modes(c->modes);
-		/* Nothing is known of its history: no time is impossible */
+		/* Without a history no time is impossible */
 		struct guest_vcpu vcpu = { .known = true, .vcpu_id = 7, .modes = &modes };
 		const struct guest_mode_cpu *cpu;
 		struct guest_mode_check result;
@@ -142,7 +142,7 @@ static void test_events(void **state)
 	}
 }
 
-/* At 40 the TSC jumps forward from OFFSET + 39 to OFFSET + 140, and readers know it */
+/* At host time 40 the TSC jumps forward from OFFSET + 39 to OFFSET + 140, and the TIME_SHIFT has this jump */
 struct impossible_case {
 	const char		*name;
 	bool			gap;
@@ -215,7 +215,7 @@ static void test_impossible(void **state)
 		uint64_t times[MAX_TIMES];
 
 		if (c->unknown_before) {
-			/* What events never report they do not report here either */
+			/* These events always report a previous offset of 0, as kernels do that never report it */
 			const struct tsc_mapping zero = { .offset = 0 };
 
 			assert_int_equal(vcpu_history_add(&history, 30, &before, &zero), 0);
@@ -244,7 +244,7 @@ static void test_impossible(void **state)
 	free(option);
 }
 
-/* A CPU of which it is not known which vCPU it is, and a buffer of another clock */
+/* A CPU whose vCPU is unknown, and a buffer with another clock */
 static void test_unknown(void **state)
 {
 	const struct time_shift_reader uncorrected = { 0 };
@@ -271,7 +271,7 @@ static void test_unknown(void **state)
 	assert_true(!result.buffers[0].checked && !result.buffers[0].nr_cpus);
 	assert_string_equal(result.buffers[0].clock, "mono");
 	guest_mode_check_release(&result);
-	/* The user knows better, and the guest has more CPUs than vCPUs are known */
+	/* The user overrides the clock check, and the guest has more CPUs than known vCPUs */
 	input.any_clock = true;
 	assert_int_equal(guest_mode_check(&result, &input), 0);
 	assert_true(result.buffers[0].checked && result.buffers[0].cpus[0].counts.outside == 2);

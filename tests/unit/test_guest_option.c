@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Option GUEST. Options written here byte by byte must be decoded correctly, and encoding must give the same bytes.
- * Payloads lie at the end of their memory, so that sanitizers detect reads after them.
+ * Option GUEST. Options that are written here byte by byte must be decoded correctly, and encoding must give the same
+ * bytes. Payloads are at the end of their allocation, so that sanitizers detect reads after them.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #include "guest_option.h"
 #include "prng.h"
 
-/* Two CPUs, of which the second has a thread that is not known */
+/* Two CPUs; the thread of the second is unknown */
 static const uint8_t two_cpus[] = {
 	'g', '1', 0,
 	0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
@@ -28,7 +28,7 @@ static const uint8_t two_cpus[] = {
 };
 #define HEAD_SIZE 15
 
-/* Without a name, and without CPUs: trace-cmd did not find the guest's process */
+/* No name and no CPUs: trace-cmd did not find the guest's process */
 static const uint8_t nothing[] = {
 	0,
 	1, 0, 0, 0, 0, 0, 0, 0,
@@ -104,7 +104,7 @@ static void test_encode(void **state)
 	free(option);
 }
 
-/* More data than counted is not damage: the CPUs are those that the option counts */
+/* Extra data is not damage: only the CPUs that the option counts are read */
 static void test_longer(void **state)
 {
 	uint8_t longer[sizeof(two_cpus) + 9] = { 0 };
@@ -129,11 +129,11 @@ static void test_cut_off(void **state)
 		assert_damaged(two_cpus, size);
 	for (size_t size = 0; size < sizeof(nothing); size++)
 		assert_damaged(nothing, size);
-	/* A name that does not end */
+	/* An unterminated name */
 	assert_damaged("gggggggggggggggggggggggggggggggg", 32);
 }
 
-/* One CPU too many, and numbers of them whose size would wrap */
+/* One CPU too many, and counts whose size in bytes would overflow */
 static void test_too_many(void **state)
 {
 	static const uint32_t numbers[] = {
@@ -173,7 +173,7 @@ static void test_any_bytes(void **state)
 		guest_option_release(&guest);
 		free(option);
 	}
-	/* The control: it happens */
+	/* The control: some random options are valid */
 	assert_within(nr_read, 100, 99999);
 }
 

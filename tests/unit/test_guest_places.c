@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* When a guest took its snapshots of clocks, by the history of its TSC. */
+/* The host times at which a guest took its snapshots of clocks, found by the history of its TSC. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +54,7 @@ static void initial(uint32_t vcpu_id, int64_t offset)
 	vcpu_history_set_initial(vm_history_vcpu(&vm, vcpu_id), &(struct tsc_mapping) { .offset = offset });
 }
 
-/* Every ten seconds; the clock counts from 1 s and moves by @moved ns from @since on */
+/* A snapshot every ten seconds. The clock starts at 1 s and jumps by @moved ns at @since. */
 static void snapshots(uint32_t vcpu_id, double since, int64_t moved)
 {
 	for (size_t i = 0; i < ROWS; i++) {
@@ -156,7 +156,7 @@ static void test_jumps(void **state)
 	assert_int_equal(places.model, CLOCK_JUMPS);
 	assert_true(host_tsc(NS + 24 * NS, &tsc));
 	assert_int_equal(tsc, second(24));
-	/* What the clock never was */
+	/* A value that the clock never had */
 	assert_false(host_tsc(NS + 26 * NS, &tsc));
 	assert_true(host_tsc(NS + 29 * NS, &tsc));
 	assert_int_equal(tsc, second(26));
@@ -165,7 +165,7 @@ static void test_jumps(void **state)
 	assert_int_equal(to, second(75) - 1);
 }
 
-/* A jump that nothing shows the effect of */
+/* Jumps before the first and after the last snapshot */
 static void test_limits(void **state)
 {
 	uint64_t from, to;
@@ -187,7 +187,7 @@ static void test_unclear(void **state)
 	assert_within(places.unclear, 99, 101);
 }
 
-/* There and back, or a clock that stood still: of what was in between nothing is known */
+/* A jump there and back between two snapshots, or a clock that stood still: nothing is known of the times in between */
 static void test_broken(void **state)
 {
 	uint64_t tsc;
@@ -224,12 +224,12 @@ static void test_wrong_vm(void **state)
 {
 	initial(0, OFFSET);
 	snapshots(0, 0, 0);
-	/* Before the host was there */
+	/* Before the host started */
 	initial(0, OFFSET + 500 * (int64_t)HZ);
 	assert_int_equal(find(), -ENOENT);
 	assert_int_equal(places.nr_impossible, ROWS);
 	guest_places_release(&places);
-	/* Another speed */
+	/* Another TSC ratio */
 	vm.vcpus[0].initial = (struct tsc_mapping) { .offset = OFFSET, .ratio = 5, .frac_bits = 2 };
 	assert_int_equal(find(), -ENOENT);
 	assert_int_equal(places.nr_impossible, 0);
@@ -249,7 +249,7 @@ static void test_late(void **state)
 	assert_int_equal(guest_places_correct(&places), 9000);
 	for (size_t i = 0; i < ROWS; i++)
 		assert_int_equal(places.places[i].host_tsc, second(10.0 * (double)i));
-	/* That is not late */
+	/* So large a delay is not a late snapshot */
 	places.places[3].host_tsc += HZ / 10;
 	assert_int_equal(guest_places_correct(&places), 0);
 	assert_int_equal(places.places[3].host_tsc, second(30) + HZ / 10);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The sample of a guest's events: few pages for any size of the file, including the first and the last, and the pages
- * themselves in any order.
+ * The sample of a guest's events: few pages for a file of any size, including the first and the last page. Also
+ * reading pages in any order.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -87,7 +87,7 @@ static void check_cpu(const struct sample_case *c, const struct guest_sample_cpu
 			assert_true(cpu->times[i] > cpu->times[i - 1] && cpu->pages[i] >= cpu->pages[i - 1]);
 		assert_true(since < PAGE_TICKS && !(since % 10) && since / 10 < c->events);
 	}
-	/* The first and the last event of the first and the last page, and the pages between evenly spread */
+	/* The first and the last page are read completely, and the pages between them are spread evenly */
 	assert_int_equal(nr_pages, c->pages_read);
 	assert_int_equal(cpu->times[0], time_of(data, 0, 0));
 	assert_int_equal(cpu->times[cpu->nr - 1], time_of(data, c->pages - 1, c->events - 1));
@@ -109,7 +109,7 @@ static void test_sample(void **state)
 
 		page_file_open(&file, c->page_size);
 		page_file_add_cpu(&file, c->nr_cpus - 1, pages, c->pages);
-		/* All CPUs are of the same bytes; those with higher numbers come first in the file */
+		/* All CPUs share the same bytes; those with higher numbers come first in the file */
 		for (size_t cpu = c->nr_cpus - 1; cpu--;) {
 			page_file_add_cpu(&file, cpu, NULL, 0);
 			file.buffer.cpus[file.buffer.nr_cpus - 1] = file.buffer.cpus[0];
@@ -128,7 +128,7 @@ static void test_sample(void **state)
 	}
 }
 
-/* CPUs without data, without an event, and one whose clock went back */
+/* CPUs without data, without an event, and with a clock that went back */
 static void test_odd_cpus(void **state)
 {
 	static const uint64_t times[] = { 1000, 1010, 900, 1030 };
@@ -144,7 +144,7 @@ static void test_odd_cpus(void **state)
 	page_file_add_cpu(&file, 2, page, 1);
 	page_file_put_page(page, sizeof(page), times, 2);
 	page_file_add_cpu(&file, 3, page, 1);
-	/* One that has nothing but an event that is too late: without the one before it */
+	/* A page with a late event only: remove the event before it */
 	page_file_put_page(page, sizeof(page), times + 1, 2);
 	memmove(page + 16, page + 24, 16);
 	page[8] -= 8;
@@ -153,7 +153,7 @@ static void test_odd_cpus(void **state)
 	assert_int_equal(sample.nr_cpus, 3);
 	assert_true(sample.cpus[2].cpu == 4 && !sample.cpus[2].nr && sample.cpus[2].nr_late == 1);
 	assert_int_equal(sample.cpus[0].cpu, 2);
-	/* The two after it have times that are too late, and are left out */
+	/* The two late events are left out */
 	assert_int_equal(sample.cpus[0].nr, 2);
 	assert_int_equal(sample.cpus[0].nr_late, 2);
 	assert_int_equal(sample.cpus[1].cpu, 3);
@@ -162,13 +162,13 @@ static void test_odd_cpus(void **state)
 	page_file_close(&file);
 }
 
-/* Where the TSC went back: also if the first events after it are too late, or are not in the sample */
+/* Where the TSC went back, also if the first events after it are late or not in the sample */
 static void test_went_back(void **state)
 {
 	static const uint64_t first[] = { 1000, 1010, 900, 1030 }, second[] = { 950, 960, 970 }, third[] = { 2000, 2010 };
 	static const struct { uint64_t time, page; uint32_t number; bool went_back; } wanted[] = {
 		{ 1000, 0, 0, false }, { 1010, 0, 1, false }, { 950, 1, 0, true }, { 960, 1, 1, false }, { 970, 1, 2, false },
-		/* It went back, and the page has no later event */
+		/* The TSC went back, and the rest of that page is late */
 		{ 2000, 3, 0, true }, { 2010, 3, 1, false },
 	};
 	struct guest_sample_cpu between;
@@ -179,7 +179,7 @@ static void test_went_back(void **state)
 	page_file_open(&file, 512);
 	page_file_put_page(pages, 512, first, 4);
 	page_file_put_page(pages + 512, 512, second, 3);
-	/* A page that has nothing but an event that is too late */
+	/* A page with a late event only */
 	page_file_put_page(pages + 1024, 512, first + 1, 2);
 	memmove(pages + 1024 + 16, pages + 1024 + 24, 16);
 	pages[1024 + 8] -= 8;
@@ -196,14 +196,17 @@ static void test_went_back(void **state)
 				 (unsigned long)cpu->pages[i], cpu->numbers[i], cpu->went_back[i]);
 	}
 	guest_sample_release(&sample);
-	/* What was before the first page that is read is not known */
+	/* Nothing is known of pages before the first page that is read */
 	assert_int_equal(guest_sample_read_between(&between, &file.dat, &file.buffer, 0, 1, 3), 0);
 	assert_true(between.nr == 5 && !between.went_back[0] && between.went_back[3] && between.nr_late == 1);
 	guest_sample_cpu_release(&between);
 	page_file_close(&file);
 }
 
-/* Of a wide page some events are left out: the one after them has it. @event: the TSC went back before this one */
+/*
+ * The sample leaves out some events of a large page. The next sampled event then has the mark. @event: the TSC went
+ * back before it.
+ */
 static void went_back_unsampled(size_t event)
 {
 	const size_t page_size = 262144, nr = 10000;
@@ -218,7 +221,7 @@ static void went_back_unsampled(size_t event)
 	page_file_open(&file, page_size);
 	for (size_t i = 0; i < nr; i++)
 		words[2 * i] = 10 << 5 | 1;
-	/* In place of two events: the time stamp of a jump backward, and an absolute one that says the time after it */
+	/* Replaces two events by the time stamp of a jump backward and by an absolute time stamp */
 	words[2 * event] = 30;
 	words[2 * event + 2] = 500 << 5 | 31;
 	memcpy(page + 8, &commit, sizeof(commit));
@@ -240,7 +243,7 @@ static void went_back_unsampled(size_t event)
 
 static void test_went_back_unsampled(void **state)
 {
-	/* One of them at least is left out */
+	/* The sample leaves out at least one of these events */
 	for (size_t event = 5000; event < 5008; event++)
 		went_back_unsampled(event);
 }
@@ -291,7 +294,7 @@ static void test_damage(void **state)
 	struct guest_sample sample;
 	struct page_file file;
 
-	/* A page that says that it has more than there is room for */
+	/* A page whose committed size exceeds the page */
 	memcpy(pages + 512 * 3 + 8, &commit, sizeof(commit));
 	page_file_open(&file, 512);
 	page_file_add_cpu(&file, 0, pages, 4);
@@ -300,7 +303,7 @@ static void test_damage(void **state)
 	guest_sample_release(&sample);
 	page_file_close(&file);
 
-	/* One whose last event has half of its head and no more */
+	/* A page that ends in the middle of an event's header */
 	memcpy(pages + 512 * 3 + 8, &odd, sizeof(odd));
 	page_file_open(&file, 512);
 	page_file_add_cpu(&file, 0, pages, 4);
@@ -308,7 +311,7 @@ static void test_damage(void **state)
 	guest_sample_release(&sample);
 	page_file_close(&file);
 
-	/* A file that is shorter than it says */
+	/* A file that is shorter than the sizes in it */
 	page_file_open(&file, 512);
 	page_file_add_cpu(&file, 0, pages, 3);
 	file.buffer.cpus[0].size += 512;
@@ -367,7 +370,7 @@ static void test_pages(void **state)
 	free(bytes);
 }
 
-/* What a chunk claims */
+/* Damaged sizes of chunks */
 static void test_chunks(void **state)
 {
 	static const struct { const char *name; size_t at; uint32_t value; size_t cut; int result; } cases[] = {
@@ -401,7 +404,7 @@ static void test_chunks(void **state)
 	free(bytes);
 }
 
-/* After one that cannot be read the others can be, and are not what is left of it */
+/* After a chunk that cannot be read the other chunks are still read correctly */
 static void test_after_damage(void **state)
 {
 	const size_t nr_pages[] = { 2, 2, 2 };
@@ -412,7 +415,7 @@ static void test_after_damage(void **state)
 
 	page_file_open(&file, 512);
 	page_file_add_chunks(&file, 0, bytes, nr_pages, 3);
-	/* The end of the last chunk, after much of it can be unpacked */
+	/* Damage the end of the last chunk, so that much of it is unpacked before the error */
 	assert_int_equal(pwrite(file.dat.fd, "xxxx", 4, file.dat.size - 4), 4);
 	assert_int_equal(cpu_pages_open(&pages, &file.dat, &file.buffer, &file.buffer.cpus[0]), 0);
 	check_page(&pages, 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The host time of each event by its place in the stream of its CPU. */
+/* The host time of each event, by its place in the stream of its CPU. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #define MAX_PAGES	8
 #define MAX_PARTS	4
 
-/* Entries of a page: an event this many cycles after the one before, or something before the next event */
+/* Entries of a page: an event, this many cycles after the previous one, or a time stamp before the next event */
 #define BACK		UINT64_MAX	/* the time stamp of a jump backward */
 #define ABSOLUTE(ts)	(1ULL << 62 | (ts))
 
@@ -43,7 +43,7 @@ struct world {
 
 static struct world world;
 
-/* A vCPU with offset 1000 up to a change at host TSC @change to @offset */
+/* A vCPU with offset 1000 up to host TSC @change, and offset @offset from then on; @change 0: no change */
 static void begin(const char *modes, uint64_t change, int64_t offset)
 {
 	const struct tsc_mapping map = { .offset = 1000 }, changed = { .offset = offset };
@@ -106,7 +106,7 @@ static void add_page(uint64_t ts, const uint64_t *entries, size_t nr)
 	put_page(world.pages + PAGE * world.nr_pages++, PAGE, ts, entries, nr);
 }
 
-/* The buffer has nothing of CPU 0 */
+/* CPU 0 has no data */
 static int make(bool compressed)
 {
 	const size_t chunks[] = { world.nr_pages / 2, world.nr_pages - world.nr_pages / 2 };
@@ -161,7 +161,7 @@ static void check_times(const struct wanted *wanted, size_t nr)
 	}
 }
 
-/* By page and number: the same guest time before a jump backward and after it */
+/* A part begins at a page and event number: the same guest time occurs before a jump backward and after it */
 static void test_places(void **state)
 {
 	static const struct wanted wanted[] = {
@@ -187,7 +187,7 @@ static void test_places(void **state)
 	}
 }
 
-/* By guest time: the first event that may be of a part whose time the TSC had after the jump forward */
+/* After a jump forward the guest time decides: a part begins at the first time that the TSC had after the jump */
 static void test_forward(void **state)
 {
 	static const uint64_t first[] = { 0, 60, 9, 1, 50 }, second[] = { 0 };
@@ -197,7 +197,7 @@ static void test_forward(void **state)
 	};
 
 	begin("GGGGGGGGGGGGGGGGGGGGGGG", 80, 1050);
-	/* Not before its place, for any time */
+	/* Events before the part's place do not belong to it, whatever their times */
 	add_part(0, 4, true, 1050);
 	add_page(1010, first, 5);
 	add_page(1180, second, 1);
@@ -205,7 +205,7 @@ static void test_forward(void **state)
 	check_times(wanted, 3);
 	check_times(wanted + 4, 2);
 	again();
-	/* From its place on by the time alone: one cycle before it is before it */
+	/* From its place on only the time counts: one cycle before @guest_from belongs to the part before */
 	world.parts[1].page = 0;
 	world.parts[1].number = 1;
 	world.parts[1].guest_from = 1080;
@@ -226,10 +226,10 @@ static const struct timeline_jump *only_jump(void)
 	return &world.timeline.jumps[0];
 }
 
-/* Late events at the end of a page: between the event before and the next page's first */
+/* Late events at the end of a page lie between the event before them and the next page's first event */
 static void test_late(void **state)
 {
-	/* Guest mode at 100 to 109 only, up to the next page */
+	/* Up to the next page's event, guest mode is only at 100 to 109 */
 	static const uint64_t first[] = { 0, 20, BACK, 0, 4 }, second[] = { 0 };
 	static const struct wanted exact[] = { { 0, 0, 1010, 10 }, { 0, 1, 1030, 30 }, { 1, 0, 1100, 150 } };
 
@@ -245,32 +245,35 @@ static void test_late(void **state)
 		assert_true(jump->cpu == 1 && jump->nr_events == 2 && !jump->nr_undecided && jump->found);
 		assert_true(jump->host_tsc - jump->earlier == 100 && jump->host_tsc + jump->later == 105);
 		check_times(exact, 3);
-		/* Their distance is right */
+		/* The distance between late events is right */
 		check_times(&(struct wanted) { 0, 2, 1030, jump->host_tsc }, 1);
 		check_times(&(struct wanted) { 0, 3, 1034, jump->host_tsc + 4 }, 1);
 		end();
 	}
 }
 
-/* From the first event of a page on, over several pages, twice in a page, and at the end of all */
+/*
+ * Sections of late events: from the first event of a page, over several
+ * pages, twice in a page, and at the end of all events
+ */
 static void test_sections(void **state)
 {
 	static const uint64_t first[] = { 0 }, late[] = { BACK, 0, 2 }, two[] = { 0, BACK, 0, BACK, 3 };
 	static const uint64_t none[] = { 0 };
 	const struct timeline_jump *jumps;
 
-	/* Pages whose first event is too late: each is a section of its own */
+	/* A page whose first event is late is a section of its own */
 	begin("GGGHHHHHHHGHHHHHHHHH", 80, 950);
 	add_page(1010, first, 1);
 	add_page(1020, late, 3);
 	assert_int_equal(make(false), 0);
 	assert_true(only_jump()->nr_events == 2 && only_jump()->found);
-	/* The host recorded up to 199: the last events are not later */
+	/* The host's recording ends at 199: the last events cannot be later */
 	assert_true(only_jump()->host_tsc - only_jump()->earlier == 100);
 	assert_true(only_jump()->host_tsc + only_jump()->later == 107);
 	end();
 
-	/* Two sections for one jump: they cannot be, and that is said of them */
+	/* Two sections but only one jump: the second section is reported as not found */
 	begin("GGGHHHHHHHGHHHHHHHHG", 80, 950);
 	add_part(1, 0, false, 0);
 	add_page(1010, two, 5);
@@ -285,7 +288,7 @@ static void test_sections(void **state)
 	end();
 }
 
-/* An absolute time stamp ends it in the middle of the page */
+/* An absolute time stamp ends a section in the middle of a page */
 static void test_absolute(void **state)
 {
 	static const uint64_t first[] = { 0, BACK, 0, ABSOLUTE(1052), 0, 3, BACK, 5 }, second[] = { 0 };
@@ -293,7 +296,7 @@ static void test_absolute(void **state)
 						{ 1, 0, 1145, 195 } };
 
 	begin("GGGHHHHHGHGHHHHHHGHG", 80, 950);
-	/* The jump is known by the first event with a right time after it */
+	/* The part begins at the first event with a right time after the jump */
 	add_part(0, 2, false, 0);
 	add_page(1010, first, 8);
 	add_page(1145, second, 1);
@@ -303,13 +306,13 @@ static void test_absolute(void **state)
 	assert_true(world.timeline.jumps[0].found && world.timeline.jumps[0].nr_events == 1);
 	assert_int_equal(world.timeline.jumps[0].host_tsc - world.timeline.jumps[0].earlier, 80);
 	assert_int_equal(world.timeline.jumps[0].host_tsc + world.timeline.jumps[0].later, 102);
-	/* A second jump does not exist */
+	/* There is no second jump */
 	assert_false(world.timeline.jumps[1].found);
 	assert_true(world.timeline.jumps[1].host_tsc == 105 && world.timeline.jumps[1].later == 195 - 105);
 	end();
 }
 
-/* The TSC jumps forward among the late events: they are of two parts */
+/* The TSC jumps forward among the late events, so they belong to two parts */
 static void test_forward_within(void **state)
 {
 	static const uint64_t first[] = { 0, BACK, 0, 109, 2 }, second[] = { 0 };
@@ -347,7 +350,10 @@ static void test_only_late(void **state)
 
 static void test_prove(void **state)
 {
-	/* In guest mode, in host mode, unknown, before the TSC's offset was that, and after the host's recording */
+	/*
+	 * The events are in guest mode, in host mode, at an unknown time, before the TSC had this offset, and after
+	 * the host's recording
+	 */
 	static const uint64_t first[] = { 0, 25, 20, 30, 200 }, second[] = { 0 };
 	struct fit_tally tally;
 
@@ -381,13 +387,13 @@ static void test_unknown_vcpu(void **state)
 	assert_int_equal(make(false), -ENXIO);
 	assert_non_null(strstr(world.file.error.text, "the vCPU of its CPU 1 is unknown"));
 	end();
-	/* A CPU of which no fit knows anything */
+	/* A CPU that the fit does not have */
 	begin("GGG", 0, 0);
 	add_page(1010, first, 1);
 	world.fit.vcpus.nr = 1;
 	assert_int_equal(make(false), -ENXIO);
 	end();
-	/* Without an event it does not matter */
+	/* A CPU without events needs no vCPU */
 	begin("GGG", 0, 0);
 	add_page(1010, first, 0);
 	world.vcpu[1].nr_parts = 0;
@@ -395,7 +401,7 @@ static void test_unknown_vcpu(void **state)
 	end();
 }
 
-/* A vCPU that was plugged in again between the events before and after: nothing shows which thread ran it */
+/* A vCPU was unplugged and plugged in again between the events before and after: nothing shows which thread ran it */
 static void test_replugged(void **state)
 {
 	static const uint64_t first[] = { 0, 20, BACK, 0, 4 }, second[] = { 0 };
@@ -428,7 +434,7 @@ static void test_damage(void **state)
 	end();
 }
 
-/* More late events than any recording has in succession */
+/* More successive late events than any recording has */
 #define LARGE		65536U
 #define LARGE_EVENTS	8000U
 #define LARGE_PAGES	((1U << 20) / LARGE_EVENTS + 1)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The history that the events of a guest's CPU lived through, put together of what was found: where the TSC jumped
- * backward the events themselves say which guest times are of which part.
+ * The history of a guest's CPU, composed from the result of the fit. Where the TSC jumped backward, the events
+ * themselves show which guest times belong to which part.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 #define MID		((B + E) / 2)
 #define BACK		90000
 
-/* All that is needed to ask */
+/* The input of guest_vcpus_make(), and its result */
 struct world {
 	struct made_vcpus	made;
 	struct guest_sample	sample;
@@ -56,7 +56,7 @@ static void begin(const struct made_vcpu *vcpus, size_t nr, size_t nr_vms, uint6
 	world.input.host = world.made.host;
 }
 
-/* Events of a CPU while it is a vCPU; those of the same CPU are added to it */
+/* Make events of a CPU while it is this vCPU; they follow those that the CPU already has */
 static void add_events(uint32_t cpu, size_t vcpu, uint64_t from, uint64_t to, size_t nr, uint64_t *seed)
 {
 	size_t nr_cpus = world.sample.nr_cpus;
@@ -118,13 +118,13 @@ static void test_forward(void **state)
 	assert_int_equal(cpu->history.segments[0].host_tsc, MID);
 	assert_int_equal(cpu->history.segments[0].map.offset, 70000);
 	assert_int_equal(cpu->history.segments[0].previous.offset, -500);
-	/* The TSC itself says which times are after it */
+	/* The guest times show which events are after the jump */
 	assert_int_equal(cpu->history.segments[0].guest_from, 0);
 	assert_true(cpu->nr_sources == 1 && cpu->modes == &world.made.modes[0]);
 	end();
 }
 
-/* Which events are of which part: by the first one that may be, and where it is in its page */
+/* Which events belong to which part: by the place of the first event that can */
 static void test_parts(void **state)
 {
 	for (int back = 0; back < 2; back++) {
@@ -153,7 +153,7 @@ static void test_parts(void **state)
 			/* The first event after the jump */
 			assert_true(parts[1].page == EVENTS / 2 / 30 && parts[1].number == EVENTS / 2 % 30 * 2);
 		} else {
-			/* The last one that is known to be before it; what is after it the times say */
+			/* The last event that is certainly before the jump; the times of later events decide */
 			assert_true(parts[1].page == (EVENTS / 2 - 1) / 30 && parts[1].number == (EVENTS / 2 - 1) % 30 * 2);
 			assert_int_equal(parts[1].guest_from, MID + 70000);
 		}
@@ -161,7 +161,7 @@ static void test_parts(void **state)
 	}
 }
 
-/* Events that may as well have been before a jump backward: not if the ring buffer shows where it was */
+/* Events that could also be before a jump backward are undecided, unless the ring buffer shows the jump's place */
 static void test_undecided(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - BACK };
@@ -191,7 +191,7 @@ static void test_undecided(void **state)
 	assert_true(nr_undecided);
 }
 
-/* A change of the scaling as KVM makes it: the TSC goes on from where it was */
+/* A change of the ratio as KVM makes it: the TSC continues without a jump */
 static void test_no_jump(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 };
@@ -230,7 +230,7 @@ static void test_later_change(void **state)
 	end();
 }
 
-/* A change that was lost: the event after it says to what, and the guest's events when */
+/* A change was lost. The next event reports the offset that it set, and the guest's events show when. */
 static void test_lost_change(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
@@ -239,7 +239,7 @@ static void test_lost_change(void **state)
 
 	begin(&vcpu, 1, 1, &seed);
 	world.apart[0] = true;
-	/* Between the first change, which sets 70000, and the end it was 400000 for a while */
+	/* Between the first change, which sets 70000, and the last one the offset was 400000 for a while */
 	add_events(0, 0, B, MID + 100000, EVENTS / 2, &seed);
 	last = world.times[0][EVENTS / 2 - 1] - 70000;
 	fit_vcpu_release(&world.made.vcpus[0]);
@@ -250,7 +250,7 @@ static void test_lost_change(void **state)
 		uint64_t from = last + 1000 + 3000 * (i - EVENTS / 2);
 
 		world.times[0][i] = made_vcpus_time(&world.made.modes[0], from, from + 30000, &seed) + 400000;
-		/* In order */
+		/* Keep them in order */
 		if (world.times[0][i] < world.times[0][i - 1])
 			world.times[0][i] = world.times[0][i - 1];
 	}
@@ -261,13 +261,19 @@ static void test_lost_change(void **state)
 	assert_int_equal(history->nr_segments, 2);
 	assert_int_equal(history->segments[0].host_tsc, MID);
 	assert_int_equal(history->segments[1].map.offset, 400000);
-	/* From the cycle after the last event before on, and readers know it by the first one after it */
+	/*
+	 * It is in force from the cycle after the last event of the part
+	 * before; readers switch at its own first event
+	 */
 	assert_int_equal(history->segments[1].host_tsc, last + 1);
 	assert_int_equal(history->segments[1].guest_from, world.times[0][EVENTS / 2]);
 	end();
 }
 
-/* A change that was lost, and no event of the time in which it held: it went on from what is known to what is known */
+/*
+ * A change was lost, and the guest has no event while that offset was in force: the history goes directly from one
+ * known offset to the next
+ */
 static void test_lost_unseen(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
@@ -290,7 +296,7 @@ static void test_lost_unseen(void **state)
 	end();
 }
 
-/* Only after a change: that is where it begins */
+/* All events are after a change, so the history begins there */
 static void test_after(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
@@ -306,8 +312,11 @@ static void test_after(void **state)
 	end();
 }
 
-/* @overlaps: times after the jump are times before it as well; -1: or not
- * @gap: host time between the last event before the jump and the first one after it */
+/*
+ * @overlaps: guest times after the jump also occur before it; -1: either
+ *
+ * @gap: host time between the last event before the jump and the first one after it
+ */
 static void check_backward(uint64_t gap, int overlaps)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - BACK };
@@ -325,7 +334,7 @@ static void check_backward(uint64_t gap, int overlaps)
 	assert_int_equal(cpu->history.nr_segments, 1);
 	assert_int_equal(cpu->history.segments[0].host_tsc, MID);
 	assert_int_equal(cpu->history.segments[0].map.offset, -500 - BACK);
-	/* Those from the boundary on, one after the other, that may as well have been before it */
+	/* Count on from the boundary: successive events that could also be before the jump */
 	while (last < first && world.times[0][at] != cpu->history.segments[0].guest_from)
 		at++;
 	for (size_t i = last < first ? at : EVENTS / 2; i < EVENTS && world.times[0][i] + 500 < MID; i++) {
@@ -355,12 +364,12 @@ static void test_backward(void **state)
 {
 	check_backward(BACK + 20000, false);
 	check_backward(BACK / 2, true);
-	/* All may have been before it */
+	/* All events after the jump could also be before it, or only some */
 	for (uint64_t gap = BACK; gap < BACK + 3000; gap += 100)
 		check_backward(gap, -1);
 }
 
-/* A vCPU that was unplugged and plugged in again, in another thread */
+/* A vCPU is unplugged and plugged in again, with another thread */
 static void test_replug(void **state)
 {
 	static const struct made_vcpu vcpus[] = {
@@ -383,12 +392,12 @@ static void test_replug(void **state)
 	assert_int_equal(cpu->history.initial.offset, -500);
 	assert_int_equal(cpu->history.nr_segments, 1);
 	assert_int_equal(cpu->history.segments[0].map.offset, -800);
-	/* It is the other one from its first entry on */
+	/* The second thread counts from its first entry */
 	assert_true(fit_vcpu_lifetime(&world.made.vcpus[1], &from, &to));
 	assert_int_equal(cpu->history.segments[0].host_tsc, from);
 	assert_true(cpu->nr_parts == 2 && cpu->parts[0].source == 0 && cpu->parts[1].source == 1);
 	assert_true(cpu->parts[0].map.offset == -500 && cpu->parts[1].map.offset == -800);
-	/* It was in guest mode when either was */
+	/* The CPU is in guest mode when either thread is */
 	assert_int_equal(cpu->joined.nr_guest, world.made.modes[0].nr_guest + world.made.modes[1].nr_guest);
 	end();
 }
@@ -426,14 +435,14 @@ static void test_unknown(void **state)
 		.numbers = world.numbers[0], .went_back = world.went_back[0], .nr = 5 };
 	world.sample.nr_cpus = 1;
 	make(1);
-	/* It is that vCPU by order, of which no offset is known */
+	/* The CPU gets this vCPU by its order; the vCPU's offset is unknown */
 	assert_true(world.vcpus.cpus[0].known && world.vcpus.cpus[0].has_events);
 	assert_false(world.vcpus.cpus[0].history.initial_known);
 	assert_int_equal(world.vcpus.cpus[0].nr_sources, 1);
 	end();
 }
 
-/* The first change is the first thing that is known, and there are events before it */
+/* Nothing is known before the first change, and there are events before it */
 static void test_begins_unknown(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500 };
@@ -446,7 +455,7 @@ static void test_begins_unknown(void **state)
 		world.apart[0] = true;
 		fit_vcpu_release(&world.made.vcpus[0]);
 		world.made.histories[0].initial_known = false;
-		/* No event ever says what it found */
+		/* No event reports a previous offset */
 		assert_int_equal(vcpu_history_add(&world.made.histories[0], B + 200000, &first, &zero), 0);
 		assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 100000, &second, &zero), 0);
 		assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
@@ -465,11 +474,11 @@ static void test_begins_unknown(void **state)
 	}
 }
 
-/* Of a large file a sample is known. Where that is not enough more of it is read, up to the very event. */
+/* Of a large file only a sample is read. Where that does not suffice, more pages are read, down to single events. */
 #define NR_PAGES	4000
 #define PAGE_EVENTS	20
 
-/* @after: the first event after the jump is at least so much later than it */
+/* @after: least host time from the jump to the first event after it */
 static void look_closer(uint64_t after, bool decided)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - 20000 };
@@ -483,7 +492,7 @@ static void look_closer(uint64_t after, bool decided)
 	assert_non_null(pages);
 	begin(&vcpu, 1, 1, &seed);
 	world.apart[0] = true;
-	/* The last of them before the jump cannot be after it, and all after it are later */
+	/* The last event before the jump cannot be after it, and the guest times after the jump are later */
 	made_vcpus_events(&world.made, 0, B, MID - 25000, times, half, &seed);
 	made_vcpus_events(&world.made, 0, MID + after, E - 20000, times + half, NR_PAGES * PAGE_EVENTS - half, &seed);
 	assert_true(times[half - 1] < times[half]);
@@ -507,7 +516,10 @@ static void look_closer(uint64_t after, bool decided)
 	if (decided) {
 		assert_true(from == times[half] && !cpu->overlaps);
 	} else {
-		/* Those after the jump that may as well be before it are said to be in doubt, wherever they are taken to be */
+		/*
+		 * Events after the jump that could also be before it are reported as doubtful, whichever part they
+		 * are assigned to
+		 */
 		assert_true(from >= times[half]);
 		assert_true(cpu->undecided && cpu->overlap_from <= times[half]);
 		for (size_t i = half; times[i] < from; i++)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/*
- * The history of offsets: its order, the mapping at each time, lost events, and jumps backward of the guest's TSC.
- */
+/* The history of offsets: its order, the mapping at each time, lost events, and backward jumps of the guest's TSC. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +41,7 @@ static int64_t offset_at(const struct vcpu_history *vcpu, uint64_t host_tsc)
 	return map.offset;
 }
 
-/* Of this process: the machine may be busy */
+/* CPU time of this process, because the machine may be busy */
 static double seconds(void)
 {
 	struct timespec now;
@@ -86,7 +84,7 @@ static void test_jump(void **state)
 
 	add(&vcpu, 1000, -50, -70);
 	add(&vcpu, 2000, -70, 30);
-	/* What was between the two is lost: the jump is the event's own */
+	/* The change between the two is lost: the jump is the event's own */
 	add(&vcpu, 3000, 40, 41);
 	add(&vcpu, 4000, INT64_MAX, INT64_MIN);
 	assert_int_equal(vcpu_history_jump(&vcpu, 0), -20);
@@ -94,7 +92,7 @@ static void test_jump(void **state)
 	assert_int_equal(vcpu_history_jump(&vcpu, 2), 1);
 	assert_int_equal(vcpu_history_jump(&vcpu, 3), 1);
 
-	/* From a half to three halves of 5000 */
+	/* The ratio changes from 1/2 to 3/2 at 5000 */
 	assert_int_equal(vcpu_history_add(&vcpu, 5000, &third, &half), 0);
 	assert_int_equal(vcpu_history_jump(&vcpu, 4), 5000);
 	drop(&vcpu);
@@ -105,7 +103,7 @@ static void test_jump(void **state)
 	assert_int_equal(vcpu_history_jump(&made, 1), MILLION);
 	drop(&made);
 
-	/* The mapping before the first is unknown */
+	/* The mapping before the first event is unknown */
 	add(&silent, 1000, 0, -70);
 	add(&silent, 2000, 0, -60);
 	assert_int_equal(vcpu_history_jump(&silent, 0), 0);
@@ -124,7 +122,10 @@ static void test_initial(void **state)
 	assert_true(tsc_mapping_equal(&map, &scaled));
 	assert_false(vcpu_history_gap(&vcpu, 0));
 
-	/* An event that agrees, and one that does not: its own word counts more, and it is a gap */
+	/*
+	 * An event that agrees with the initial offset, and one that does not. The event's previous offset takes
+	 * precedence, and there is a gap.
+	 */
 	add(&vcpu, 1000, -9, 4);
 	assert_false(vcpu_history_gap(&vcpu, 0));
 	assert_true(vcpu_history_at(&vcpu, 999, &map));
@@ -159,7 +160,7 @@ static void test_any_order(void **state)
 
 		for (int i = 0; i < NR; i++)
 			when[i] = i;
-		if (order == 1)		/* as two host CPUs' buffers read one after the other */
+		if (order == 1)		/* like the buffers of two host CPUs, read one after the other */
 			for (int i = 0; i < NR; i++)
 				when[i] = i < NR / 2 ? 2 * i : 2 * (i - NR / 2) + 1;
 		else if (order == 2)
@@ -221,12 +222,12 @@ static void test_gaps(void **state)
 	assert_false(vcpu_history_gap(&vcpu, 3));
 	assert_false(vcpu_history_gap(&vcpu, 4));
 
-	/* The event that was missing comes late */
+	/* The missing event arrives late */
 	add(&vcpu, 250, 20, 21);
 	for (size_t i = 0; i <= 5; i++)
 		assert_false(vcpu_history_gap(&vcpu, i));
 
-	/* The ring buffer's word, also where the offsets agree */
+	/* A loss that the ring buffer reports is a gap even if the offsets agree */
 	vcpu.segments[3].lost_before = true;
 	assert_true(vcpu_history_gap(&vcpu, 3));
 	assert_false(vcpu_history_gap(&vcpu, 4));
@@ -238,14 +239,14 @@ static void test_gaps(void **state)
 	assert_true(vcpu_history_gap(&vcpu, 0));
 }
 
-/* A hypervisor that reports previous = 0 in every event: not gaps, and no initial offset */
+/* A hypervisor that reports previous = 0 in every event: there are no gaps, and no initial offset is known */
 static void test_previous_unreported(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
 	struct tsc_mapping map;
 
 	add(&vcpu, 100, 0, 10);
-	/* One such event may as well be a new vCPU's first */
+	/* A single such event can also be the first event of a new vCPU */
 	assert_int_equal(offset_at(&vcpu, 99), 0);
 	add(&vcpu, 200, 0, 20);
 	add(&vcpu, 300, 0, 0);
@@ -259,7 +260,7 @@ static void test_previous_unreported(void **state)
 	assert_int_equal(offset_at(&vcpu, 99), 7);
 	assert_false(vcpu_history_gap(&vcpu, 0));
 
-	/* One event that does report it, and the zeros before it are what they say; so is one after it */
+	/* Once one event reports a previous offset, the zeros of all other events count as reported values */
 	add(&vcpu, 400, 3, 4);
 	add(&vcpu, 500, 0, 5);
 	assert_true(vcpu_history_gap(&vcpu, 1));
@@ -268,7 +269,7 @@ static void test_previous_unreported(void **state)
 	drop(&vcpu);
 }
 
-/* An initial offset of 0 that is known, and an event that reports it */
+/* A known initial offset of 0, and an event that reports it */
 static void test_offset_0_before(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
@@ -276,7 +277,7 @@ static void test_offset_0_before(void **state)
 	add(&vcpu, 100, 0, 10);
 	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
 	assert_false(vcpu_history_previous_unreported(&vcpu));
-	/* The control: any other one the event would have to report */
+	/* The control: the event would have to report any other initial offset */
 	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { .offset = 7 });
 	assert_true(vcpu_history_previous_unreported(&vcpu));
 	drop(&vcpu);
@@ -301,7 +302,7 @@ static void test_backward(void **state)
 	assert_int_equal(to, 45099);
 	drop(&vcpu);
 
-	/* Over the end of 64 bits: negative before, small after; that is forward */
+	/* Across the end of 64 bits: negative before, small after. This is a jump forward. */
 	vcpu = (struct vcpu_history) { 0 };
 	add(&vcpu, 1000, -5000, 0);
 	assert_false(vcpu_history_backward(&vcpu, 0, &from, &to));
@@ -325,15 +326,15 @@ static void test_backward(void **state)
 	print_message("backward jumps are found, with the guest times that are passed twice\n");
 }
 
-/* Events of a kernel that reports the scaling too: both previous values are compared with the history */
+/* Events of a kernel that also reports the ratio: both previous values are compared with the history */
 static void test_scaling(void **state)
 {
 	const uint64_t one = 1ULL << 48, fast = 5ULL << 46;
 	const struct tsc_offset_event events[] = {
-		/* The making of a vCPU: the ratio, then the offset */
+		/* KVM makes a vCPU: it sets the ratio, then the offset */
 		{ .host_tsc = 1000, .ratio = one, .frac_bits = 48 },
 		{ .host_tsc = 1001, .next = -1001, .previous_ratio = one, .ratio = one, .frac_bits = 48 },
-		/* Faster, an offset that makes up for it, faster again */
+		/* A higher ratio, an offset that compensates for it, an even higher ratio */
 		{ .host_tsc = 2000, .previous = -1001, .next = -1001, .previous_ratio = one, .ratio = fast,
 		  .frac_bits = 48 },
 		{ .host_tsc = 2001, .previous = -1001, .next = -1501, .previous_ratio = fast, .ratio = fast,
@@ -350,7 +351,7 @@ static void test_scaling(void **state)
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
 		assert_int_equal(vm_history_add(&vm, &events[i]), 0);
-		/* A creation alone is not enough: a vCPU exists only with a segment from an event */
+		/* The first event alone is not enough: a vCPU exists only with a segment from an event */
 		assert_int_equal(vm.nr_vcpus, i > 0);
 	}
 	vcpu = &vm.vcpus[0];
@@ -366,7 +367,7 @@ static void test_scaling(void **state)
 	assert_true(vcpu_history_at(vcpu, 3500, &map));
 	assert_true(map.ratio == 2 * fast && map.offset == -1501);
 
-	/* What the first event says of the time before counts more than what was set */
+	/* The previous values of the first event take precedence over an initial offset that was set */
 	vm_history_release(&vm);
 	assert_int_equal(vm_history_add(&vm, &events[2]), 0);
 	vcpu_history_set_initial(&vm.vcpus[0], &(struct tsc_mapping) { -1001, fast, 48 });
@@ -375,7 +376,7 @@ static void test_scaling(void **state)
 	assert_true(vcpu_history_gap(&vm.vcpus[0], 0));
 	vm_history_release(&vm);
 
-	/* One of which it is not known what was before */
+	/* Nothing is known before the first event: it has a gap only if events were lost before it */
 	for (int i = 0; i < 2; i++) {
 		struct tsc_offset_event event = events[3];
 
@@ -389,7 +390,7 @@ static void test_scaling(void **state)
 	print_message("changes of the scaling are changes, and one that was lost is a gap\n");
 }
 
-/* Events of a stock kernel that got their ratio from elsewhere: what they do not say did not jump */
+/* Events of a stock kernel, whose ratio comes from another source: an unreported ratio did not change */
 static void test_jump_of_unreported_ratio(void **state)
 {
 	const struct tsc_mapping before = { .offset = -50 };
@@ -399,16 +400,16 @@ static void test_jump_of_unreported_ratio(void **state)
 
 	assert_int_equal(vcpu_history_add(&vcpu, 1000, &half_more, &before), 0);
 	assert_int_equal(vcpu_history_jump(&vcpu, 0), -20);
-	/* Nor was it any other one before the first event */
+	/* The ratio was the same before the first event */
 	assert_true(vcpu_history_before(&vcpu, 0, &map));
 	assert_true(map.offset == -50 && map.ratio == 3 && map.frac_bits == 1);
-	/* And one that leaves the offset as it was changes nothing */
+	/* An event with an unchanged offset changes nothing */
 	assert_int_equal(vcpu_history_add(&vcpu, 2000, &half_more, &(struct tsc_mapping) { .offset = -70 }), 0);
 	assert_false(tsc_segment_changes(&vcpu.segments[1]));
 	drop(&vcpu);
 }
 
-/* The ratio is a fixed-point number: the same digits with the point elsewhere are another one */
+/* The ratio is a fixed-point number: the same bits with another number of fraction bits are another ratio */
 static void test_gap_in_frac_bits(void **state)
 {
 	const struct tsc_mapping intel = { .ratio = 1ULL << 48, .frac_bits = 48 };
@@ -423,7 +424,7 @@ static void test_gap_in_frac_bits(void **state)
 	drop(&vcpu);
 }
 
-/* KVM's computed values are not the guest's: with Secure TSC there is no ratio before, with TDX there is */
+/* The values that KVM computes are not the guest's. With Secure TSC there is no previous ratio; with TDX there is. */
 static void test_protected(void **state)
 {
 	struct tsc_offset_event event = {
@@ -449,10 +450,10 @@ static void test_protected(void **state)
 	assert_int_equal(vm_history_add(&vm, &event), 0);
 	assert_true(vm.vcpus[1].tsc_protected);
 	event.tsc_protected = true;
-	/* Whoever knows more can say it */
+	/* A caller that knows the offset can set it */
 	vcpu_history_set_initial(&vm.vcpus[0], &(struct tsc_mapping) { .offset = -7 });
 	assert_int_equal(offset_at(&vm.vcpus[0], 2000), -7);
-	/* The control: any other vCPU's */
+	/* The control: another vCPU is not protected */
 	event.tsc_protected = false;
 	event.vcpu_id = 2;
 	assert_int_equal(vm_history_add(&vm, &event), 0);
@@ -462,7 +463,7 @@ static void test_protected(void **state)
 	print_message("a protected TSC has no history, and nobody knows its offset\n");
 }
 
-/* A VM is gone, and another one has its vCPU: nothing was lost between the two */
+/* A VM ends, and another one gets its vcpu_id: nothing was lost between the two */
 static void test_gap_before_birth(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
@@ -472,14 +473,14 @@ static void test_gap_before_birth(void **state)
 	add(&vcpu, 3000LL * MILLION, 0, -2999LL * MILLION);
 	assert_true(vcpu_history_birth(&vcpu, 2));
 	assert_false(vcpu_history_gap(&vcpu, 2));
-	/* A previous offset of 0 in other cases never applied */
+	/* Any other previous offset of 0 is a gap */
 	add(&vcpu, 4000LL * MILLION, 0, -5);
 	assert_false(vcpu_history_birth(&vcpu, 3));
 	assert_true(vcpu_history_gap(&vcpu, 3));
 	drop(&vcpu);
 }
 
-/* KVM's own first write: from an offset of 0 that never was in force to a guest's TSC of about 0 */
+/* KVM's own first write: from an offset of 0, which was never in force, to a guest TSC of about 0 */
 static void test_creation(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
@@ -493,7 +494,7 @@ static void test_creation(void **state)
 	assert_true(vcpu_history_backward(&vcpu, 1, &from, &to));
 	assert_false(vcpu_history_gap(&vcpu, 0));
 
-	/* It is known to have existed before, with that offset: then it did jump */
+	/* The vCPU is known to have existed before with offset 0: then the TSC did jump */
 	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
 	assert_false(vcpu_history_begins_with_creation(&vcpu));
 	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
@@ -501,14 +502,14 @@ static void test_creation(void **state)
 	assert_int_equal(to, 10 * MILLION);
 	drop(&vcpu);
 
-	/* A guest with the host's TSC that sets it back a bit */
+	/* A guest that has the host's TSC and sets it back a little */
 	vcpu = (struct vcpu_history) { 0 };
 	add(&vcpu, 10 * MILLION, 0, -MILLION);
 	assert_false(vcpu_history_begins_with_creation(&vcpu));
 	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
 	drop(&vcpu);
 
-	/* If no event has the previous offset, the first one's 0 means nothing */
+	/* If no event reports the previous offset, the first event's 0 means nothing */
 	vcpu = (struct vcpu_history) { 0 };
 	add(&vcpu, 10 * MILLION, 0, -10 * MILLION);
 	add(&vcpu, 20 * MILLION, 0, -15 * MILLION);
@@ -523,7 +524,7 @@ static void test_vms(void **state)
 	struct tsc_offset_event event = { 0 };
 	uint64_t seed = 4;
 
-	/* Three VMs with four vCPUs each, vCPUs in any order, the same vcpu_ids in all of them */
+	/* Three VMs with four vCPUs each. The vCPUs come in any order, and all VMs have the same vcpu_ids. */
 	for (int i = 0; i < 6000; i++) {
 		int vm = prng(&seed) % 3;
 
@@ -547,7 +548,7 @@ static void test_vms(void **state)
 	assert_ptr_equal(tsc_history_vm(&history, 100), tsc_history_vm(&history, 100));
 	assert_int_equal(history.nr_vms, 3);
 
-	/* Invalid mappings are refused, as the new one and as the previous one */
+	/* Invalid mappings are refused, both as the new and as the previous one */
 	event.ratio = event.previous_ratio = 1;
 	event.frac_bits = 64;
 	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
@@ -566,8 +567,8 @@ static void test_vms(void **state)
 }
 
 /*
- * Work for a million events must grow with their number, not with its square. The limits are some
- * hundred times of what it takes, and a thousandth of what the square would take.
+ * The work for a million events must grow linearly, not with the square of their number. The limits are some hundred
+ * times of what it takes, and a thousandth of what the square would take.
  */
 static void test_million(void **state)
 {
@@ -576,7 +577,7 @@ static void test_million(void **state)
 	uint64_t seed = 5;
 	size_t gaps = 0;
 
-	/* Nearly in order: neighbours swapped, as two host CPUs' buffers interleave */
+	/* Nearly in order: neighbours are swapped, as when two host CPUs' buffers interleave */
 	for (uint64_t i = 0; i < MILLION; i++)
 		add(&vcpu, 100 * (i ^ 1), (int64_t)(i ^ 1) - 1, (int64_t)(i ^ 1));
 	added = seconds();
@@ -613,7 +614,7 @@ static void test_million_unreported(void **state)
 		      seconds() - start);
 }
 
-/* Host CPUs' buffers one after the other, where the vCPU ran on both in turns */
+/* The buffers of host CPUs one after the other, while the vCPU ran on both CPUs in turns */
 static void test_buffer_by_buffer(void **state)
 {
 	enum { NR = 20000 };

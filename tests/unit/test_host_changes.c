@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What is recorded of a host beside trace-cmd's recording: all of it and in order, or it says that some is missing. */
+/* Changes recorded on a host in addition to trace-cmd's recording: complete and in order, or reported as incomplete. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,7 +70,7 @@ int find_mount(const char *type, char **dir)
 	return 0;
 }
 
-/* What the instance would leave if this process were killed */
+/* What would be left in tracefs if this process were killed */
 static struct {
 	bool			named;
 	bool			drained;
@@ -117,7 +117,7 @@ static int begin(void **state)
 	fake_kvmhost_begin(2, OFFSET);
 	define_error = defined = read_defined = 0;
 	memset(&left, 0, sizeof(left));
-	/* One of a kernel without BTF */
+	/* By default, a kernel without BTF */
 	read_error = -ENOENT;
 	defined_before = false;
 	return 0;
@@ -141,7 +141,7 @@ static void add(enum tsc_event_kind kind, uint64_t tsc, int64_t offset)
 	});
 }
 
-/* Returns: whether that many events are settled in time */
+/* Returns: whether this many events are settled within half a minute */
 static bool wait_settled(size_t nr)
 {
 	time_t deadline = time(NULL) + 30;
@@ -172,7 +172,7 @@ static void assert_finding(size_t i, const char *words)
 	assert_false(changes.findings.list[i].doubt);
 }
 
-/* What debugfs has of each vCPU comes first, as if a probe had reported it */
+/* Values from debugfs come first, in the form of a probe's events */
 static void test_states(void **state)
 {
 	const struct tsc_mapping scaled = { .offset = -7, .ratio = 5ULL << 30, .frac_bits = 32 };
@@ -203,7 +203,7 @@ static void test_states(void **state)
 	host_changes_release(&changes);
 }
 
-/* One that runs a guest of its own all the time, and one whose TSC is protected */
+/* A vCPU that always runs a nested guest has no value */
 static void test_unknown_states(void **state)
 {
 	host.vcpus[1].nested = 1000;
@@ -214,7 +214,7 @@ static void test_unknown_states(void **state)
 	host_changes_release(&changes);
 }
 
-/* A probe reports what debugfs does not show */
+/* A probe on reads of debugfs reports what debugfs does not show */
 static void test_read(void **state)
 {
 	read_error = 0;
@@ -231,7 +231,7 @@ static void test_read(void **state)
 		assert_int_equal(event->next, OFFSET);
 		assert_int_equal(event->tid, FAKE_PID);
 		assert_int_equal(event->kind, TSC_EVENT_STATE);
-		/* The one that it missed is debugfs's */
+		/* The value of the missed event comes from debugfs */
 		assert_int_equal(event->vm, vcpu ? FAKE_VM_NUMBER : 0);
 		assert_true(event->ratio == 1ULL << event->frac_bits);
 	}
@@ -239,13 +239,13 @@ static void test_read(void **state)
 	host_changes_release(&changes);
 }
 
-/* One that is protected is known to be so */
+/* A protected TSC is recognised */
 static void test_read_protected(void **state)
 {
 	read_error = 0;
 	host.tsc_protected = true;
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
-	/* Of none it missed anything */
+	/* The probe reported all vCPUs, so loads are not recorded */
 	assert_false(host.loads);
 	end();
 	assert_int_equal(changes.nr, 2);
@@ -253,7 +253,7 @@ static void test_read_protected(void **state)
 	host_changes_release(&changes);
 }
 
-/* A VM that is there at the end gets its name from debugfs, one that has ended none */
+/* A VM that exists at the end gets its name from debugfs; a VM that has ended gets none */
 static void test_numbers(void **state)
 {
 	static const struct tsc_offset_event made = { .tid = THREAD, .next = OFFSET, .vm_fd = -1, .vm_id = 4 };
@@ -290,22 +290,22 @@ static void record_with_probes_defined(int remaining)
 	host.nr_removing = host.nr_left_removing = 0;
 }
 
-/* Probes that others have defined stay */
+/* Probes that others defined are not removed */
 static void test_defined_before(void **state)
 {
 	record_with_probes_defined(2);
-	/* What a killed recording left did not define them either */
+	/* The same with leftovers of a killed recording that did not define the probes */
 	host.swept = 1;
 	record_with_probes_defined(2);
 }
 
-/* Those that another recording made are removed by the last */
+/* Probes that another recording defined are removed by the last recording */
 static void test_two_recordings(void **state)
 {
-	/* It was killed */
+	/* The other recording was killed */
 	host.nr_left_removing = 1;
 	record_with_probes_defined(1);
-	/* It ended meanwhile */
+	/* The other recording ended meanwhile */
 	defined = defined_before = true;
 	host.nr_removing = 1;
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
@@ -313,7 +313,7 @@ static void test_two_recordings(void **state)
 	host_changes_end(&changes);
 	assert_int_equal(defined, 1);
 	host_changes_release(&changes);
-	/* It goes on */
+	/* The other recording continues */
 	host.nr_removing = 1;
 	defined = defined_before = true;
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
@@ -321,7 +321,7 @@ static void test_two_recordings(void **state)
 	host_changes_end(&changes);
 	assert_int_equal(defined, 2);
 	host_changes_release(&changes);
-	/* This one made them, and the other began later */
+	/* This recording defined them, and the other began later */
 	host.nr_removing = 0;
 	defined = 0;
 	defined_before = false;
@@ -332,7 +332,7 @@ static void test_two_recordings(void **state)
 	host_changes_release(&changes);
 }
 
-/* Those of two buffers, in many looks and one */
+/* Events of two buffers, drained in one round and in several */
 static void test_order(void **state)
 {
 	for (int looks = 1; looks <= 4; looks += 3) {
@@ -351,7 +351,7 @@ static void test_order(void **state)
 	}
 }
 
-/* Newer ones than the look at the buffers wait for those that another buffer has of the time before */
+/* Events newer than the start of a drain wait until earlier events of other buffers have arrived */
 static void test_not_settled(void **state)
 {
 	uint64_t future;
@@ -370,7 +370,7 @@ static void test_not_settled(void **state)
 	host_changes_release(&changes);
 }
 
-/* One that comes later than it can: what else is missing? */
+/* An event arrives later than possible: others may be missing */
 static void test_late(void **state)
 {
 	uint64_t at;
@@ -387,7 +387,7 @@ static void test_late(void **state)
 
 static void test_lost(void **state)
 {
-	/* Events that the buffer dropped; a buffer that cannot be read any more */
+	/* The buffer dropped events; the buffer cannot be read any more */
 	for (int i = 0; i < 2; i++) {
 		fake_kvmhost_begin(2, OFFSET);
 		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
@@ -401,7 +401,7 @@ static void test_lost(void **state)
 	}
 }
 
-/* Each time that a vCPU is loaded it reports the same */
+/* Each load of a vCPU reports the same values; only changes are kept */
 static void test_repeats(void **state)
 {
 	static const int64_t offsets[] = { -5, -5, -5, -6, -6, -5 };
@@ -409,7 +409,7 @@ static void test_repeats(void **state)
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(*offsets); i++) {
 		add(TSC_EVENT_STATE, fake_kvmhost_pass(100), offsets[i]);
-		/* In this look or the next */
+		/* The repeat is in the same drain or in the next */
 		if (i == 1)
 			assert_true(wait_settled(3));
 	}
@@ -421,7 +421,7 @@ static void test_repeats(void **state)
 	host_changes_release(&changes);
 }
 
-/* By then each vCPU that runs was loaded */
+/* Recording of loads ends after a while: each vCPU that runs has been loaded by then */
 static void test_loads_end(void **state)
 {
 	time_t deadline = time(NULL) + 30;
@@ -435,7 +435,7 @@ static void test_loads_end(void **state)
 	host_changes_release(&changes);
 }
 
-/* As long as there is room the events stay where they are left if this process is killed */
+/* While there is room, events stay in the instance, so that they survive if this process is killed */
 static void test_left_there(void **state)
 {
 	time_t deadline = time(NULL) + 30;
@@ -458,7 +458,7 @@ static void test_left_there(void **state)
 	host_changes_release(&changes);
 }
 
-/* Another process takes it over: all of it, or it is known that some is missing */
+/* Another process takes over the instance: it gets all events, or it reports that some are missing */
 static void test_adopt(void **state)
 {
 	for (int drained = 0; drained < 2; drained++) {
@@ -493,7 +493,7 @@ static void test_without_probes(void **state)
 	host_changes_release(&changes);
 }
 
-/* A kernel with our patches needs none */
+/* A kernel with our patches needs no probes */
 static void test_patched(void **state)
 {
 	host.patched = true;
@@ -513,7 +513,7 @@ static void test_without_debugfs(void **state)
 		host.debugfs_error = -EACCES;
 		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 		assert_finding(0, "initial offsets of sleeping vCPUs are unknown");
-		/* Those of the others are known when they are loaded */
+		/* The offsets of other vCPUs become known when they are loaded */
 		assert_true(host.loads);
 		end();
 		assert_int_equal(changes.nr, 0);
@@ -530,7 +530,7 @@ static void test_remains(void **state)
 	host_changes_release(&changes);
 }
 
-/* Nothing is left of what was begun */
+/* Nothing is left behind */
 static void test_no_instance(void **state)
 {
 	host.open_error = -EACCES;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* A host that slept: its TSC went back, and each CPU's file shows it where that CPU recorded something. */
+/* A host that slept: its TSC went back. A CPU's file shows this only if that CPU recorded something. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,14 +37,14 @@ static void test_too_often(void **state)
 	for (uint64_t i = 0; i < HOST_CLOCK_MAX_EPOCHS; i++)
 		assert_true(host_clock_add(&cpu, 1000 - i));
 	assert_false(host_clock_add(&cpu, 5));
-	/* A run that goes on is not a new one */
+	/* A time that continues a run does not begin a new one */
 	assert_true(host_clock_add(&cpu, 1000));
 	assert_int_equal(cpu.nr_runs, HOST_CLOCK_MAX_EPOCHS);
 }
 
 struct epoch_case {
 	const char	*name;
-	uint64_t	times[MAX_CPUS][MAX_TIMES];	/* of each CPU, up to a 0 */
+	uint64_t	times[MAX_CPUS][MAX_TIMES];	/* of each CPU; 0 ends the list */
 	size_t		nr_epochs;
 	struct host_run	epochs[4];
 	uint64_t	added[4];
@@ -120,7 +120,7 @@ static void test_epochs(void **state)
 	}
 }
 
-/* One time that never goes back, and from it the TSC again */
+/* TSC values become times that never go back, and times become TSC values again */
 static void test_times(void **state)
 {
 	for (size_t n = 0; n < sizeof(epoch_cases) / sizeof(*epoch_cases); n++) {
@@ -134,7 +134,7 @@ static void test_times(void **state)
 			uint64_t begin = host_clock_begin(&clock, i), end = c->added[i] + c->epochs[i].last;
 
 			assert_int_equal(begin, c->added[i] + c->epochs[i].first);
-			/* It begins one cycle after the one before has ended */
+			/* Each epoch begins one cycle after the end of the one before */
 			if (i)
 				assert_int_equal(begin, c->added[i - 1] + c->epochs[i - 1].last + 1);
 			assert_int_equal(host_clock_epoch(&clock, begin), i);
@@ -142,7 +142,7 @@ static void test_times(void **state)
 			assert_int_equal(host_clock_tsc(&clock, begin), c->epochs[i].first);
 			assert_int_equal(host_clock_tsc(&clock, end), c->epochs[i].last);
 		}
-		/* Beyond both ends as in the first and in the last one */
+		/* Times before the first and after the last epoch belong to these epochs */
 		assert_int_equal(host_clock_epoch(&clock, 0), 0);
 		if (clock.nr_epochs)
 			assert_int_equal(host_clock_epoch(&clock, UINT64_MAX), clock.nr_epochs - 1);
@@ -151,7 +151,7 @@ static void test_times(void **state)
 	}
 }
 
-/* Readers take times for signed numbers */
+/* Readers treat times as signed numbers */
 static void test_limits(void **state)
 {
 	static const struct { const char *name; uint64_t first, last, after; int result; } cases[] = {

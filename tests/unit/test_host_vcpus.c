@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What is said of a host's vCPUs from elsewhere, and whether its events of kvm_exit are all there. */
+/* Initial offsets of a host's vCPUs from other sources, and whether its events of kvm_exit are complete. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -18,12 +18,12 @@
 
 struct scaling_case {
 	const char	*name;
-	uint64_t	initial;	/* ratio that is said */
+	uint64_t	initial;	/* ratio of the initial offset */
 	uint64_t	ratios[2];	/* of the events */
 	uint64_t	wanted[2];
 };
 
-/* A kernel whose events do not report the scaling does not report changes of it either */
+/* A kernel whose events do not report the ratio does not report changes of the ratio either */
 static void test_initial(void **state)
 {
 	static const struct scaling_case cases[] = {
@@ -38,7 +38,7 @@ static void test_initial(void **state)
 			.vcpu_id = 1, .map = { .offset = -7, .ratio = cases[i].initial, .frac_bits = 32 },
 		};
 		const struct initial_offsets initial[2] = { { NULL, 0 }, { &offset, 1 } };
-		/* Of two VMs; of the second one it is said for one vCPU */
+		/* vCPUs of two VMs; only one vCPU of the second VM has an initial offset */
 		struct host_vcpu list[3] = {
 			{ .vm = 0, .vcpu_id = 1 }, { .vm = 1, .vcpu_id = 0 }, { .vm = 1, .vcpu_id = 1 },
 		};
@@ -67,7 +67,7 @@ static void test_initial(void **state)
 	}
 }
 
-/* One now and then is missing without a filter */
+/* A kvm_exit is missing now and then even without a filter */
 static void test_lack_exits(void **state)
 {
 	static const struct { const char *name; uint64_t entries, missing; bool lack; } cases[] = {

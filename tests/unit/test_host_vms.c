@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Which changes of an offset are in doubt because the host lost events. */
+/* Which changes of an offset are doubtful because the host lost events. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -24,7 +24,7 @@ struct loss_case {
 	size_t			nr_changes;
 	struct lost_range	losses[MAX_LOSSES];
 	size_t			nr_losses;
-	const char		*doubts;	/* of each change, and of what comes after the last: x or - */
+	const char		*doubts;	/* of each change, and after the last one: x or - */
 };
 
 /* Times of 100, 200 and 300 */
@@ -78,7 +78,7 @@ static void test_losses(void **state)
 		check_case(&loss_cases[i]);
 }
 
-/* Any number of losses against each of them, one after the other */
+/* Random losses: all at once, compared with a check of each loss */
 static void test_random(void **state)
 {
 	uint64_t seed = 74;
@@ -99,7 +99,7 @@ static void test_random(void **state)
 		for (size_t i = 0; i <= c.nr_changes; i++) {
 			doubts[i] = '-';
 			for (size_t j = 0; j < c.nr_losses; j++) {
-				/* It begins before the change, and ends after the one before that */
+				/* The loss begins before the change, and ends after the previous change */
 				if ((i == c.nr_changes || c.losses[j].from < c.changes[i]) &&
 				    (!i || c.losses[j].to > c.changes[i - 1]))
 					doubts[i] = 'x';
@@ -110,11 +110,11 @@ static void test_random(void **state)
 	}
 }
 
-/* Threads, and the VM that each is to be of; those without a tid end the list */
+/* Threads, and the expected VM of each; a thread without a tid ends the list */
 struct group_case {
 	const char		*name;
 	struct host_thread	threads[8];
-	int			vms[8];		/* their numbers, which are ids of threads */
+	int			vms[8];		/* their numbers, which are thread ids */
 };
 
 #define RUNS(thread, vcpu)		{ .tid = thread, .vcpu_id = vcpu, .vm_fd = -1, .entries = 9 }
@@ -171,7 +171,7 @@ static void test_groups(void **state)
 	}
 }
 
-/* kvm_entry does not name the VM: its thread is that of the other events, if these are of one VM only */
+/* kvm_entry does not name the VM. Its thread is the same as that of other events, if these belong to one VM only. */
 static void test_joined(void **state)
 {
 	static const struct {
@@ -207,13 +207,13 @@ static void test_joined(void **state)
 	}
 }
 
-/* A thread of VMs that had the same name one after the other: each gets the entries of its time */
+/* A thread of several VMs that had the same name, one after the other: each VM gets the entries of its own time */
 static void test_lives(void **state)
 {
 	static const struct {
 		const char	*name;
 		uint64_t	first, last;		/* entries of the thread, 9 in all */
-		uint64_t	from[3], to[3];		/* of each VM the first and the last, 0 for none */
+		uint64_t	from[3], to[3];		/* the first and the last entry of each VM, 0 for none */
 	} cases[] = {
 		{ "all", 50, 2500, { 50, 1000, 2000 }, { 999, 1999, 2500 } },
 		{ "the first one", 50, 999, { 50, 0, 0 }, { 999, 0, 0 } },
@@ -251,7 +251,7 @@ static void test_lives(void **state)
 					 (unsigned long)thread->first, (unsigned long)thread->last);
 		}
 		assert_null(host_vms_by_name(&host, 9, 12, 3));
-		/* The thread alone is the name of none */
+		/* The thread alone does not identify a VM */
 		assert_true(host_vms_share_thread(&host, 10));
 		host_vms_release(&host);
 		free(host.threads);
@@ -274,7 +274,7 @@ static void test_order(void **state)
 	}
 }
 
-/* A guest's name is its VM's, unless it could be another's */
+/* A VM's guest name is its label, unless the name is ambiguous */
 static void test_label(void **state)
 {
 	struct host_vm vms[] = {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/*
- * Missing events, as a VM's other events show them.
- */
+/* Missing events, detected by a VM's other events. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +12,7 @@
 #include "instance_counts.h"
 #include "instance_vms.h"
 
-/* One vCPU: its events' offsets before and after, and what has to come out */
+/* One vCPU: the previous and the new offset of its events, and the expected result */
 struct sequence {
 	struct {
 		int64_t	previous;
@@ -28,16 +26,16 @@ struct sequence {
 static const struct sequence sequences[] = {
 	{ { { 0, -5 } }, 1, 0, 0 },
 	{ { { 0, -5 }, { -5, -7 }, { -7, 0 }, { 0, 3 } }, 4, 0, 0 },
-	/* It was there before its first event */
+	/* The vCPU existed before its first event */
 	{ { { -5, -7 } }, 1, 1, 0 },
 	{ { { -5, -7 }, { -7, -9 } }, 2, 1, 0 },
 	/* The event from -5 to -6 is missing */
 	{ { { 0, -5 }, { -6, -7 } }, 2, 0, 1 },
 	{ { { 0, -5 }, { -5, -7 }, { -8, -9 }, { 4, 3 } }, 4, 0, 1 },
 	{ { { 1, -5 }, { 2, -7 } }, 2, 1, 1 },
-	/* A VM that took the place of another */
+	/* A new VM replaced another one */
 	{ { { 0, -5 }, { -5, -7 }, { 0, -8 }, { -8, -9 } }, 4, 0, 0 },
-	/* A hypervisor that always says 0 gives nothing to judge by */
+	/* With a hypervisor that always reports 0 nothing can be detected */
 	{ { { 0, -5 }, { 0, -7 }, { 0, -9 } }, 3, 0, 0 },
 };
 
@@ -92,7 +90,7 @@ static void no_vcpu(void **state)
 	assert_int_equal(instance_vm_gaps(&vm), 0);
 }
 
-/* The same by the counts of a CPU's buffer: until when */
+/* Up to which time events are missing by the counts of a CPU's buffer */
 static void test_counts(void **state)
 {
 	static const struct {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What is written is JSON, in the layout of json-c, and means what was added; or the document failed: then the error
- * is the first one, and nothing is written.
+ * The output is JSON in the layout of json-c, with the added values. If the document failed, the first error is kept
+ * and nothing is written.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -24,7 +24,7 @@ void *__wrap_reallocarray(void *array, size_t nr, size_t size);
 char *__real_strdup(const char *text);
 char *__wrap_strdup(const char *text);
 
-/* Allocations since the last reset, and which of them is to fail, from 0 on */
+/* The number of allocations since the last reset, and the one that fails, counted from 0 */
 static size_t nr_allocations, failing = SIZE_MAX;
 
 void *__wrap_reallocarray(void *array, size_t nr, size_t size)
@@ -37,7 +37,7 @@ char *__wrap_strdup(const char *text)
 	return nr_allocations++ == failing ? NULL : __real_strdup(text);
 }
 
-/* A stream in memory, and what was written to it after close_stream() */
+/* A stream in memory; close_stream() sets these to what was written */
 static char *text;
 static size_t size;
 
@@ -85,7 +85,7 @@ static const char spaced[] =
 	"\"greatest\": 9223372036854775807, \"unsigned\": 18446744073709551615, \"known\": 0, \"unknown\": null, "
 	"\"yes\": true, \"no\": false, \"null\": null, \"no text\": null, \"array\": [ 1, \"\", { \"deep\": -1 }, [ null ] ] }\n";
 
-/* json-c reads it and would write the same */
+/* json-c can read the text and would write the same */
 static void assert_as_json_c(int flags)
 {
 	struct json_object *object = json_tokener_parse(text);
@@ -140,7 +140,7 @@ static void test_empty_and_dense(void **state)
 	free(text);
 }
 
-/* Each byte that a name can have: what comes out is what sanitized_json() leaves of it */
+/* A name with every possible byte: the output has what sanitized_json() leaves of it */
 static void test_bytes(void **state)
 {
 	FILE *file = open_stream();
@@ -181,7 +181,7 @@ static void test_no_memory(void **state)
 		failing = nr++;
 		add_all(&json);
 		ret = json_finish(&json, file);
-		/* No call after the failing one asks for memory */
+		/* No call allocates after the failing one */
 		assert_int_equal(nr_allocations, ret ? nr : nr - 1);
 		failing = SIZE_MAX;
 		close_stream(file);
@@ -190,7 +190,7 @@ static void test_no_memory(void **state)
 			assert_int_equal(ret, -ENOMEM);
 		free(text);
 	} while (ret);
-	/* Two strings, and 512 bytes from 4 on */
+	/* Two strings, and an array that grows from 4 to 512 bytes */
 	assert_int_equal(nr - 1, 2 + 8);
 }
 
@@ -228,7 +228,7 @@ static void test_too_deep(void **state)
 	}
 }
 
-/* A full disk: seen when the stream has no more room, or at the end */
+/* A full disk: detected when the stream's buffer is full, or at the end */
 static void test_short_write(void **state)
 {
 	static const size_t numbers[] = { 0, 10, 100000 };

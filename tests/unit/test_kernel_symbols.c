@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The kernel's functions given to libtraceevent equal its own parsing of /proc/kallsyms. */
+/* The functions that we give to libtraceevent equal those that it parses from /proc/kallsyms itself. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ static const char symbols_text[] =
 	"ffffffffc0000000 t of_module\t[kvm]\n"
 	"ffffffffc0000020 t last\t[kvm_intel]\n";
 
-/* What libtraceevent says of an address, by itself or by us */
+/* The name that libtraceevent has for an address */
 static const char *name_of(struct tep_handle *tep, uint64_t address)
 {
 	const char *name = tep_find_function(tep, address);
@@ -93,7 +93,7 @@ static void test_damage(void **state)
 	}
 }
 
-/* A format that calculates with a function's address, as preemptirq's do */
+/* A format that computes with a function's address, as those of preemptirq do */
 static void test_words(void **state)
 {
 	static const char format[] =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Whose a VM's directory in debugfs is, if numbers of threads and descriptors have been used again. */
+/* Which process a VM's directory in debugfs belongs to, if thread ids and descriptors have been reused. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 #define VM_FD	9
 
-/* Two processes with a VM by the same descriptor, one without, and one that has ended */
+/* Two processes whose VMs have the same descriptor, one without a VM, and one that has ended */
 static struct vm_child vmm, other, bystander, ended;
 static char kvm_dir[] = "/tmp/test_kvm_debugfs.XXXXXX";
 
@@ -40,7 +40,10 @@ static int end(void **state)
 	return rmdir(kvm_dir);
 }
 
-/* The directory of a VM of one vCPU; @runner: its thread, 0: it has not run, negative: the kernel does not show it */
+/*
+ * Make the directory of a VM with one vCPU. @runner: its thread; 0: it has
+ * not run; negative: the kernel does not show it.
+ */
 static void make_vm(pid_t creator, int fd, pid_t runner)
 {
 	char path[200];
@@ -102,31 +105,31 @@ static void test_not_run_yet(void **state)
 	assert_vms(vmm.pid, other.pid);
 }
 
-/* The thread that made it has ended */
+/* The thread that made the VM has ended */
 static void test_maker_gone(void **state)
 {
 	make_vm(ended.pid, VM_FD, vmm.pid);
 	assert_vms(ended.pid, -ENOENT);
 }
 
-/* It has, and its number is another VMM's by now */
+/* The thread has ended, and another VMM has its id now */
 static void test_number_used_again(void **state)
 {
 	make_vm(other.pid, VM_FD, vmm.pid);
 	assert_vms(other.pid, -ENOENT);
 }
 
-/* It has, and no vCPU shows it: any process with such a descriptor can be it */
+/* The thread has ended, and no vCPU shows its process: any process with such a descriptor can own the VM */
 static void test_nobody_tells(void **state)
 {
 	make_vm(ended.pid, VM_FD, -1);
 	assert_vms(ended.pid, ended.pid);
-	/* Except for the one with another VM */
+	/* But not a process that has another VM */
 	make_vm(other.pid, VM_FD, -1);
 	assert_vms(ended.pid, other.pid);
 }
 
-/* A kernel with our patches has a file with its number, others have none */
+/* A kernel with our patches has a file with the VM's number; other kernels have none */
 static void test_number(void **state)
 {
 	struct kvm_debugfs_vm vm;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* BTF as a kernel has it, written with libbpf: of KVM in the kernel and of KVM as a module. */
+/* BTF like a kernel's, written with libbpf: with KVM in the kernel, and with KVM as a module. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,7 +47,7 @@ static void remove_btf(const char *name)
 	unlink(path);
 }
 
-/* What is to be written, and what is to be wrong with it */
+/* Ids of the types that are written, and the faults to make */
 struct made {
 	int	u64, s32, u8, pointer;
 	int	dentry, arch;
@@ -64,7 +64,7 @@ static void add_scalars(struct btf *btf, struct made *made)
 	made->pointer = btf__add_ptr(btf, 0);
 }
 
-/* d_name lies in a union without a name, as from Linux 6.13 on */
+/* d_name is in an anonymous union, as in Linux 6.13 and later */
 static void add_dentry(struct btf *btf, const struct made *made)
 {
 	int qstr, both;
@@ -143,7 +143,7 @@ static void test_built_in(void **state)
 	remove_btf("vmlinux");
 }
 
-/* Its BTF goes on where the kernel's ends */
+/* KVM as a module: its type ids continue the kernel's */
 static void test_module(void **state)
 {
 	struct btf *base = btf__new_empty(), *split;
@@ -159,7 +159,7 @@ static void test_module(void **state)
 	write_btf("kvm", split);
 	assert_int_equal(kvm_layout_read(&layout, dir, &error), 0);
 	assert_layout(&layout);
-	/* Without the module KVM does not exist */
+	/* Without the module there is no KVM */
 	remove_btf("kvm");
 	assert_int_equal(kvm_layout_read(&layout, dir, &error), -ENOENT);
 	assert_non_null(strstr(error.text, "kvm"));
@@ -168,7 +168,7 @@ static void test_module(void **state)
 	btf__free(base);
 }
 
-/* What is not as expected is not used */
+/* An unexpected layout is not used */
 static void test_other_kernel(void **state)
 {
 	struct made missing = { .ratio_size = 8, .no_ratio = true }, narrow = { .ratio_size = 4 };

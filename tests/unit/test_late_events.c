@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Where events are that follow a jump backward within a page. Host time is written down as letters, one for each 10
- * cycles; an oracle tries all times one by one.
+ * The places of events that follow a jump backward within a page. Host time is written as letters, one for each 10
+ * cycles. An oracle tries all times one by one.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -26,7 +26,7 @@
 #define MAX_EVENTS	12
 #define LATE		1000000ULL
 
-/* Phases of a vCPU: each begins at a host time with an offset */
+/* A vCPU's modes and phases; each phase begins at a host time and has an offset */
 struct world {
 	struct vcpu_modes	modes;
 	struct fit_phase	phases[MAX_PHASES];
@@ -67,7 +67,7 @@ struct place_case {
 	size_t		nr[MAX_SECTIONS];
 	uint64_t	distances[MAX_SECTIONS][MAX_EVENTS];	/* from the first event of the section */
 	bool		found;
-	uint64_t	low[MAX_SECTIONS];	/* host times that the first event may have */
+	uint64_t	low[MAX_SECTIONS];	/* bounds of the first event's host time */
 	uint64_t	high[MAX_SECTIONS];
 };
 
@@ -122,7 +122,7 @@ static void find_places(const struct place_case *c, struct late_place *places)
 	}
 	assert_int_equal(late_events_place(places, &w.window, sections, c->nr_sections), 0);
 	for (size_t s = 0; s < c->nr_sections; s++) {
-		/* Where it is and by how much it is late are the same */
+		/* The place and the amount by which the event is late must agree */
 		if (places[s].found)
 			assert_int_equal(LATE - places[s].late_by,
 					 places[s].host_tsc + (uint64_t)c->offsets[places[s].phase]);
@@ -153,7 +153,7 @@ static void test_places(void **state)
 	}
 }
 
-/* Of several ranges the longest one is the best guess */
+/* If several ranges are possible, the longest is the best guess */
 static void test_longest(void **state)
 {
 	static const struct place_case c = {
@@ -183,7 +183,7 @@ static void test_modulo(void **state)
 	assert_true(place.host_tsc - place.earlier == 30 && place.host_tsc + place.later == 38);
 }
 
-/* Without phases nothing is known but what was before and after */
+/* Without phases only the events before and after limit the place */
 static void test_no_phases(void **state)
 {
 	const uint64_t times[] = { LATE, LATE + 5 };
@@ -205,7 +205,7 @@ static void test_no_phases(void **state)
 	end(&w);
 }
 
-/* Events of a section one phase after the other; those that may be in a later one as well are counted */
+/* Events of a section in successive phases. Events that could also be in a later phase are counted. */
 static void test_phases(void **state)
 {
 	static const uint64_t from[] = { 0, 25, 60 };
@@ -239,10 +239,10 @@ static void test_phases(void **state)
 	}
 }
 
-/* What tries all: at a host time, may an event with a guest time be there? */
+/* An oracle that tries every place of an event */
 struct oracle {
 	const struct world	*w;
-	size_t			pieces[MAX_PHASES];	/* jumps backward of the window up to each phase */
+	size_t			pieces[MAX_PHASES];	/* number of jumps backward in the window up to each phase */
 };
 
 static void make_oracle(struct oracle *oracle, const struct world *w)
@@ -267,15 +267,15 @@ static bool may_be(const struct oracle *oracle, size_t phase, uint64_t host_tsc)
 	       vcpu_modes_at(window->modes, vcpu_modes_find(window->modes, host_tsc, 0)) != MODE_HOST;
 }
 
-/* What the events of a section may be, by all times of the first of them */
+/* The possible places of a section's events, for all host times of its first event */
 struct tried {
 	uint64_t	low;		/* of the first event */
 	uint64_t	high;
-	uint64_t	earlier;	/* of any event: than where it is put */
+	uint64_t	earlier;	/* the most by which any event can be earlier than in @put */
 	uint64_t	later;
 };
 
-/* All ways to go on from event @i in @phase: is there one? @put: where the events are put */
+/* Whether any sequence of phases is possible from event @i in @phase. @put: where the events are placed. */
 static bool try_ways(const struct oracle *oracle, const struct late_section *section, size_t i, uint64_t late_by,
 		     size_t phase, const uint64_t *put, struct tried *tried)
 {
@@ -317,7 +317,7 @@ static struct tried try_all(const struct oracle *oracle, const struct late_secti
 	return tried;
 }
 
-/* A history that is made up, with events in it as the ring buffer has them */
+/* A random history, with events as the ring buffer records them */
 struct made {
 	char			letters[60];
 	uint64_t		from[MAX_PHASES];
@@ -350,7 +350,7 @@ static void make_history(struct made *made, uint64_t *seed)
 	}
 }
 
-/* The window is from the first event to the last one. Returns: are there sections? */
+/* The window reaches from the first event to the last. Returns: whether there are late sections. */
 static bool make_events(struct made *made, struct world *w, uint64_t *seed)
 {
 	uint64_t host_tsc = 0, length = 10 * strlen(made->letters), file = 0, before = 0;
@@ -396,7 +396,10 @@ static bool make_events(struct made *made, struct world *w, uint64_t *seed)
 	return made->nr_sections;
 }
 
-/* The truth is never excluded, and nothing is left that a section alone excludes; returns: are the bounds those of it? */
+/*
+ * The result never excludes the true place. A single section also has bounds no narrower than the oracle's. Returns:
+ * whether the bounds are at most those of the oracle.
+ */
 static bool check_section(size_t n, const struct made *made, size_t s, const struct late_place *place,
 			  const struct oracle *oracle, size_t *nr_later_phase, uint64_t *last)
 {
@@ -418,7 +421,7 @@ static bool check_section(size_t n, const struct made *made, size_t s, const str
 				 (unsigned long)place->earlier, (unsigned long)place->later);
 	}
 	assert_int_equal(put[0], place->host_tsc);
-	/* One after the other */
+	/* Sections are in order */
 	assert_true(put[0] >= *last);
 	*last = put[section->nr - 1];
 	tried = try_all(oracle, section, put);
@@ -456,11 +459,11 @@ static void test_oracle(void **state)
 		end(&w);
 	}
 	assert_true(nr_tried > 10000 && nr_single > 3000 && nr_tried - nr_single > 3000 && nr_later_phase > 100);
-	/* What the events after one exclude is not used to limit that one */
+	/* The bounds of an event do not use what later sections exclude, so a few are wider than necessary */
 	assert_true(nr_tight > nr_sections / 20 * 19);
 }
 
-/* A ratio other than 1: rounding does not lead out of a phase */
+/* With a ratio other than 1, rounding does not move a place out of its phase */
 static void test_scaled(void **state)
 {
 	static const uint64_t from[] = { 0, 285 };
@@ -487,7 +490,7 @@ static void test_scaled(void **state)
 	}
 }
 
-/* However many spans and events there are it takes seconds, not hours; then the place is less exact, and not wrong */
+/* Any number of spans and events takes seconds, not hours: the place is then less exact, but not wrong */
 #define MANY_SPANS	20000
 #define MANY_EVENTS	10000
 
@@ -513,7 +516,7 @@ static void test_budget(void **state)
 	begin(&w, letters, from, offsets, 2);
 	assert_int_equal(late_events_place(&place, &w.window, &section, 1), 0);
 	assert_true(place.found);
-	/* As early as it can be, and so late that the last event is within the window */
+	/* The bounds include the earliest place, and the latest at which the last event is within the window */
 	assert_true(place.host_tsc - 15 <= place.earlier);
 	assert_true(place.host_tsc + place.later >= 10ULL * (MANY_SPANS - MANY_EVENTS) - 20);
 	late_events_phases(&w.window, &section, &place, phases);
@@ -523,7 +526,7 @@ static void test_budget(void **state)
 	free(times);
 }
 
-/* There is an end to what is looked at for all windows of a file */
+/* The work for all windows of a file is limited */
 static void test_too_many(void **state)
 {
 	static const uint64_t from[] = { 0, 15 }, times[] = { LATE, LATE + 3 };

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/*
- * The arithmetic between a host's TSC and its guest's, against numbers without a limit (oracle.c).
- */
+/* The arithmetic between host TSC and guest TSC, compared with numbers of any size (oracle.c). */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -39,7 +37,7 @@ static const uint64_t tscs[] = {
 static size_t all_mappings(struct tsc_mapping *maps)
 {
 	static const unsigned int frac_bits[] = { 32, 48 };
-	/* Fixed-point numbers that no frequency gives but a file may hold */
+	/* Ratios that no frequency yields, but that a file can have */
 	static const struct tsc_mapping odd[] = {
 		{ .ratio = 1, .frac_bits = 0 },
 		{ .ratio = 3, .frac_bits = 0 },
@@ -69,7 +67,7 @@ static size_t all_mappings(struct tsc_mapping *maps)
 	return n;
 }
 
-/* One question in each direction; what is asked of the inverse is what its comment promises */
+/* One conversion in each direction; the inverse must do what its comment promises */
 static void check(const struct tsc_mapping *map, uint64_t tsc)
 {
 	uint64_t expected, host = 0;
@@ -110,7 +108,7 @@ static void test_against_oracle(void **state)
 	print_message("%zu TSC values, each as host and as guest time, as in GMP\n", asked);
 }
 
-/* Values that can be worked out on paper, so that not everything hangs on the oracle */
+/* Values that can be computed by hand, so that the tests do not depend on the oracle alone */
 static void test_by_hand(void **state)
 {
 	struct tsc_mapping map = { .offset = -7 };
@@ -121,7 +119,7 @@ static void test_by_hand(void **state)
 	assert_int_equal(tsc_host_from_guest(&map, UINT64_MAX, &host), 0);
 	assert_int_equal(host, 6);
 
-	/* 1.25: host 0 1 2 3 4 5 is guest 0 1 2 3 5 6, so guest 4 is first passed at host 4 */
+	/* 1.25: host 0 1 2 3 4 5 is guest 0 1 2 3 5 6, so the guest first passes 4 at host 4 */
 	map = (struct tsc_mapping) { .offset = 100, .ratio = 5ULL << 30, .frac_bits = 32 };
 	assert_int_equal(tsc_guest_from_host(&map, 3), 103);
 	assert_int_equal(tsc_guest_from_host(&map, 4), 105);
@@ -130,7 +128,7 @@ static void test_by_hand(void **state)
 	assert_int_equal(tsc_host_from_guest(&map, 105, &host), 0);
 	assert_int_equal(host, 4);
 
-	/* 0.5: two host cycles share a guest's; the first of them is the answer */
+	/* 0.5: two host cycles have the same guest TSC; the first of them is the result */
 	map = (struct tsc_mapping) { .ratio = 1ULL << 47, .frac_bits = 48 };
 	assert_int_equal(tsc_host_from_guest(&map, 10, &host), 0);
 	assert_int_equal(host, 20);
@@ -149,7 +147,7 @@ static void test_properties(void **state)
 		const struct tsc_mapping *map = &maps[i];
 
 		for (j = 0; j < 300; j++) {
-			/* A guest time that is some cycles away from both ends of 64 bits */
+			/* A guest time that is some cycles from both ends of 64 bits */
 			uint64_t scaled = prng_any(&seed) >> 1;
 			uint64_t guest = scaled + (uint64_t)map->offset, host, next;
 
@@ -158,7 +156,7 @@ static void test_properties(void **state)
 			if (guest > UINT64_MAX - 64 || guest < 64 ||
 			    guest < (uint64_t)map->offset || tsc_host_from_guest(map, guest, &host))
 				continue;
-			/* A ratio with which one host cycle wraps the guest's TSC has no order */
+			/* If one host cycle wraps the guest's TSC, guest times have no order */
 			if (map->ratio && map->ratio >> map->frac_bits > 16)
 				continue;
 
@@ -173,7 +171,7 @@ static void test_properties(void **state)
 					    tsc_guest_from_host(map, host));
 				ordered++;
 			}
-			/* At the host's speed or faster the inverse gives the host TSC back */
+			/* At a ratio of 1 or more the inverse returns the host TSC */
 			if (!map->ratio || map->ratio >= 1ULL << map->frac_bits) {
 				uint64_t back;
 

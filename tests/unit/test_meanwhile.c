@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Which events of a CPU that is shown outside of the host's recording were recorded while another one recorded. Its
- * recording is from host TSC 0 to 199; the guest's TSC is 1000 more.
+ * A CPU's events are shown outside of the host's recording. Which of them were recorded while another CPU recorded
+ * inside it? The host's recording is from host TSC 0 to 199; the guest's TSC is 1000 more.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,11 +23,11 @@
 
 struct apart_case {
 	const char	*name;
-	uint64_t	apart[MAX_EVENTS];	/* guest times of the CPU */
-	uint64_t	inside;			/* how many of its events are in guest mode */
-	uint64_t	unknown;		/* at times for which the host misses events; 2 are outside */
-	uint64_t	others[MAX_EVENTS];	/* guest times of another one */
-	size_t		nr;			/* the result */
+	uint64_t	apart[MAX_EVENTS];	/* guest times of this CPU */
+	uint64_t	inside;			/* number of its events in guest mode */
+	uint64_t	unknown;		/* number at unknown times; two more are outside */
+	uint64_t	others[MAX_EVENTS];	/* guest times of another CPU */
+	size_t		nr;			/* expected result */
 };
 
 static const struct apart_case cases[] = {
@@ -37,10 +37,13 @@ static const struct apart_case cases[] = {
 	{ "within the recording itself", { 1060, 1070, 1090 }, 1, 0, { 1055, 1095 }, 0 },
 	{ "mostly not provable", { 1060, 1070, 1090 }, 0, 2, { 1055, 1095 }, 0 },
 	{ "mostly outside", { 1060, 1070, 1090 }, 0, 1, { 1055, 1095 }, 3 },
-	/* What the other one recorded out of guest mode, or outside as well, shows nothing */
+	/* Events of the other CPU that are out of guest mode or outside the recording show nothing */
 	{ "the other one fits less", { 1052, 1060, 1096 }, 0, 0, { 1050, 1055, 1095, 1105, 1300 }, 2 },
 	{ "the other one fits nowhere", { 1060, 1300 }, 0, 0, { 1105, 1300, 1400 }, 0 },
-	/* Its TSC went back between two of its events: what is between them was never recorded in this order */
+	/*
+	 * The other CPU's TSC went back between two of its events: times between
+	 * these two were never recorded in this order
+	 */
 	{ "the other one's TSC went back", { 1052, 1058, 1062, 1094 }, 0, 0, { 1090, 1095, 1055, 1060 }, 2 },
 	{ "the same, overlapping", { 1052, 1058, 1080, 1096 }, 0, 0, { 1057, 1095, 1055, 1060 }, 2 },
 };
@@ -80,7 +83,7 @@ static void check_case(const struct apart_case *c)
 	assert_int_equal(meanwhile_count(&fit, &input, &sample, 0, &nr), 0);
 	if (nr != c->nr)
 		fail_msg("%s: %zu events", c->name, nr);
-	/* An event that the other one cannot have recorded shows nothing */
+	/* Impossible events of the other CPU show nothing */
 	for (size_t i = 0; i < MAX_EVENTS; i++)
 		impossible[i] = true;
 	assert_int_equal(meanwhile_count(&fit, &input, &sample, 0, &nr), 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Where readers show a guest's events in its host's own time, also where the host's file is a guest's itself or its
- * TSC went back: what is shown of a host's time leads back to it, or it is said that it does not.
+ * The times at which readers show a guest's events, and their host times. The host's file may be a guest's itself,
+ * and its TSC may have gone back. Conversion there and back gives the same time, or the result says that it does not.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 #define LAST		900000ULL
 #define MAX_POINTS	8
 
-/* A host's file with two CPUs, which may have a TIME_SHIFT */
+/* A host's file with two CPUs and an optional TIME_SHIFT */
 struct host_file {
 	struct error		error;
 	struct trace_dat_cpu	cpus[3];
@@ -66,7 +66,7 @@ struct own_case {
 	bool			ambiguous;
 };
 
-/* Of the CPUs 0 and 1, which have data, and 2, which has none */
+/* The same sync points for CPUs 0 and 1, which have data, and CPU 2, which has none */
 #define ALIKE(...) { { __VA_ARGS__ }, { __VA_ARGS__ }, { __VA_ARGS__ } }
 
 static const struct own_case own_cases[] = {
@@ -118,7 +118,7 @@ static uint64_t from_shown(const struct host_times *times, uint64_t shown)
 	return time_shift_apply(&times->from_shown, 0, shown);
 }
 
-/* Exactly, unless the host's own TSC is scaled: readers round twice */
+/* To one cycle: readers round twice if the host's own TSC is scaled */
 static void check_round_trip(const char *name, const struct host_times *times, uint64_t time)
 {
 	uint64_t back = from_shown(times, to_shown(times, time));
@@ -152,7 +152,7 @@ static void test_own_shift(void **state)
 					n < 30 ? 300000 - 10 + n - 10 : prng_range(&seed, FIRST, LAST);
 			uint64_t shown = time_shift_apply(&times.shown.shift, 0, time);
 
-			/* To the cycle as the reader of the host's file itself does it */
+			/* The same as the reader of the host's file itself, to one cycle */
 			if (to_shown(&times, time) - shown + 1 > 2)
 				fail_msg("%s: %lu is shown at %lu, not %lu", c->name, (unsigned long)time,
 					 (unsigned long)shown, (unsigned long)to_shown(&times, time));
@@ -165,7 +165,7 @@ static void test_own_shift(void **state)
 	}
 }
 
-/* Too many samples of too many CPUs: comparing all would take minutes */
+/* Too many sync points of too many CPUs: comparing all would take minutes */
 static void test_too_many(void **state)
 {
 	struct time_shift shift = { 1, 1024, calloc(1024, sizeof(*shift.points)) };
@@ -270,7 +270,7 @@ static void test_both(void **state)
 	free(file.option.data);
 }
 
-/* All together: the guest's TIME_SHIFT, what is added, and back from what the host's file is shown as */
+/* All parts together: the guest's TIME_SHIFT, the added offset, and the inverse of the host file's own shift */
 static void test_merged(void **state)
 {
 	struct time_shift_point points[] = { { 1, 5000 }, { 2, 5000 }, { 1, 5000 }, { 2, 5000 } };
@@ -288,7 +288,7 @@ static void test_merged(void **state)
 	assert_int_equal(shown_times_read(&guest, &guest_file.dat), 0);
 	times = (struct merged_times) { .guest = &guest.shift, .host = &host, .added = -40 };
 	assert_int_equal(merged_time(&times, 0, 600000), 600000 + 300 - 40 - 5000);
-	/* A CPU that the TIME_SHIFT does not have, and an instance, are not corrected */
+	/* CPUs that are missing in the TIME_SHIFT, and instances, are not corrected by it */
 	assert_int_equal(merged_time(&times, 1, 600000), 600000 - 40 - 5000);
 	of_instance = merged_times_of(&times, &instance);
 	assert_int_equal(merged_time(&of_instance, 0, 600000), 600000 - 40 - 5000);

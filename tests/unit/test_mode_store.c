@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Modes beyond the limit of memory are the same as those within it. */
+/* Modes that exceed the memory limit are the same as those within it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 
 #define VCPUS	3
 #define SLOTS	4
-/* More blocks than slots, and a rest; the last mode is unknown */
+/* More blocks than slots, and an incomplete block; the last mode is unknown */
 #define SPANS	(6 * MODE_BLOCK + 99)
 
 struct made {
@@ -26,7 +26,7 @@ struct made {
 	struct vcpu_modes	vcpus[VCPUS];
 };
 
-/* Each vCPU has other times. Neighbours differ. */
+/* The begin of a vCPU's span; each vCPU has other times */
 static uint64_t begin_of(size_t vcpu, size_t span)
 {
 	return 1000 + span * (20 + vcpu) + span % 7;
@@ -82,7 +82,7 @@ static void check_span(const struct made *made, size_t v, size_t i)
 			 (unsigned long)vcpu_modes_from(modes, i));
 }
 
-/* In order, and anywhere */
+/* Check all spans in order, then at random */
 static void check_all(const struct made *made)
 {
 	uint64_t random = 1;
@@ -131,7 +131,7 @@ static void test_limit(void **state)
 	release(&made);
 }
 
-/* All remain in memory */
+/* The file cannot be created: all blocks remain in memory */
 static void test_no_directory(void **state)
 {
 	struct made made;
@@ -152,7 +152,7 @@ static void test_no_directory(void **state)
 	release(&made);
 }
 
-/* The disk is full: the next ones remain in memory, and those before can still be read */
+/* The disk is full: later blocks remain in memory, and earlier ones can still be read */
 static void test_full(void **state)
 {
 	struct made made;
@@ -173,7 +173,7 @@ static void test_full(void **state)
 	release(&made);
 }
 
-/* The file cannot be read: unknown modes, in order */
+/* The file cannot be read: its modes are unknown, and the spans are still in order */
 static void test_read_error(void **state)
 {
 	struct made made;
@@ -194,7 +194,10 @@ static void test_read_error(void **state)
 	release(&made);
 }
 
-/* The join of vCPUs that use a store uses it too, and is released before them or after. A thread with itself is itself. */
+/*
+ * Joined modes can share the store of their vCPUs, and be released before or
+ * after them. A vCPU joined with itself is unchanged.
+ */
 static void test_join(void **state)
 {
 	for (int first = 0; first < 2; first++) {

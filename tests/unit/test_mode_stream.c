@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Whose the spans of guest mode are, where a thread runs the vCPUs of several VMs, one VM after the other; and when
- * they end where kvm_exit is missing.
+ * Which vCPU a span of guest mode belongs to, if a thread runs the vCPUs of several VMs, one VM after the other; and
+ * where spans end if kvm_exit is missing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@
 #define MAX_EVENTS	12
 #define MAX_SPANS	6
 #define NR_CPUS		2
-/* Where a record has them */
+/* Offsets of the fields in a record */
 #define PID		4
 #define VCPU_ID		8
 
@@ -45,11 +45,14 @@ struct span {
 struct stream_case {
 	const char		*name;
 	struct mode_event	events[MAX_EVENTS];
-	struct span		spans[MAX_SPANS];	/* in guest mode, of vCPU after vCPU */
-	struct span		out[MAX_SPANS];		/* where vCPU 4 is certainly out of it, if not empty */
+	struct span		spans[MAX_SPANS];	/* in guest mode, ordered by vCPU */
+	struct span		out[MAX_SPANS];		/* where vCPU 4 is certainly out of it; unchecked if empty */
 };
 
-/* The vCPUs 0 of three VMs that one thread runs, one after the other, the vCPU 1 of the second, and that of another thread */
+/*
+ * vCPU 0 of three VMs, which one thread runs one after the other; vCPU 1
+ * of the second VM; and a vCPU of another thread
+ */
 static const struct mode_thread threads[] = {
 	{ .tid = 10, .vcpu = 0 },
 	{ .tid = 10, .since = 1000, .vcpu = 1 },
@@ -87,7 +90,7 @@ static const struct stream_case cases[] = {
 	  { { 1100, ENTRY, 10, 1, 0 }, { 1200, EXIT, 10, 1, 0 }, { 1300, ENTRY, 12, 0, 0 },
 	    { 1400, EXIT, 12, 0, 0 } },
 	  { { 0, 0, 0 } }, { { 0, 0, 0 } } },
-	/* Where a kvm_exit is missing, what had the CPU then */
+	/* kvm_exit is missing: what had the CPU afterwards */
 	{ "nothing else",
 	  { { 100, ENTRY, 11, 0, 0 }, { 200, EXIT, 11, 0, 0 }, { 300, ENTRY, 11, 0, 0 }, { 900, OTHER, 11, 0, 0 } },
 	  { { 4, 100, 200 }, { 4, 300, 3000 } }, { { 4, 201, 299 } } },
@@ -137,7 +140,7 @@ static void put_page(uint8_t *page, const struct mode_event *events, uint32_t cp
 	memcpy(page + 8, &commit, sizeof(commit));
 }
 
-/* @exits_named: kvm_exit says which vCPU it is of */
+/* @exits_named: kvm_exit has the vcpu_id */
 static void check_case(const struct stream_case *c, bool exits_named)
 {
 	static uint8_t pages[NR_CPUS][PAGE_SIZE];
@@ -189,7 +192,7 @@ static void test_threads(void **state)
 {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		check_case(&cases[i], true);
-		/* Kernels before 5.10 */
+		/* Kernels before 5.10 lack it */
 		check_case(&cases[i], false);
 	}
 }

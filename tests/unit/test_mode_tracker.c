@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What is known of a vCPU's mode, compared with what was.
+ * The known modes of a vCPU, compared with the true ones.
  *
- * Threads move between CPUs, enter, take fast paths on hosts that have them, leave, and record kvm_exit where they
- * left or where they were moved to. Some give their CPU to others. Each CPU loses some of its events. What was is
- * kept cycle by cycle; what the spans say must be true in each cycle, and without losses it must be all there is to
- * say, from the first entry or exit to the last event.
+ * Threads move between CPUs, enter guest mode, take fast paths on hosts that have them, leave, and record kvm_exit on
+ * the CPU where they left or on the one to which they were moved. Some give their CPU to other threads. Each CPU
+ * loses some of its events. The test keeps the true mode of every cycle. What the spans say must be true in each
+ * cycle. Without losses they must leave no cycle unknown, from the first entry or exit to the last event.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -28,7 +28,7 @@
 #define NR_EVENTS	120
 #define MAX_TIME	(NR_EVENTS * 8)
 
-/* LEAVE: another thread has the CPU on which the vCPU's entered last */
+/* LEAVE: another thread gets the CPU on which the vCPU's thread last entered */
 enum kind { OTHER, ENTRY, EXIT, LEAVE };
 
 struct event {
@@ -39,7 +39,7 @@ struct event {
 	bool		lost;
 };
 
-/* A vCPU's thread while the story is made up */
+/* The state of a vCPU's thread while a story is generated */
 struct thread {
 	size_t	cpu;
 	size_t	entered;
@@ -85,12 +85,12 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 			thread->in_guest = true;
 			thread->entered = thread->cpu;
 		} else if (fast_path && prng(seed) % 4 == 0) {
-			/* A fast path: out and in again without kvm_exit */
+			/* A fast path: it leaves and enters again without kvm_exit */
 			event->kind = ENTRY;
 		} else {
 			event->kind = EXIT;
 			thread->in_guest = false;
-			/* Out of guest mode, and moved before kvm_exit; two of these are indistinguishable */
+			/* It leaves guest mode and is moved before kvm_exit; two such moves are indistinguishable */
 			if (moves && !thread->moved && prng(seed) % 8 == 0) {
 				event->cpu = thread->cpu = prng(seed) % NR_CPUS;
 				thread->moved = true;
@@ -98,7 +98,7 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 		}
 		if (!thread->in_guest && event->kind != EXIT && prng(seed) % 3 == 0)
 			thread->cpu = prng(seed) % NR_CPUS;
-		/* To the end of what the thread does, both ends included */
+		/* A span includes both of its ends */
 		for (uint32_t w = 0; w < NR_VCPUS; w++) {
 			for (uint64_t t = time; t < next; t++)
 				story->in_guest[w][t] = threads[w].in_guest;
@@ -114,7 +114,7 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 	}
 }
 
-/* In the order in which a reader learns of it: a loss together with the last event before it */
+/* Losses in the order in which a reader of the file learns of them: with the last event before them */
 static void tell_losses(struct mode_tracker *tracker, const struct story *story, size_t cpu, size_t after)
 {
 	uint64_t from = 0, to = UINT64_MAX;
@@ -140,7 +140,7 @@ static void check_span(const struct mode_tracker *tracker, const struct story *s
 {
 	const bool *in_guest = story->in_guest[span->vcpu];
 
-	/* Without a gap */
+	/* There is no gap between spans */
 	assert_true(span->from == next[span->vcpu]);
 	assert_true(span->from <= span->to);
 	next[span->vcpu] = span->to + 1;
@@ -153,7 +153,7 @@ static void check_span(const struct mode_tracker *tracker, const struct story *s
 		return;
 	for (uint64_t t = span->from; t <= span->to; t++)
 		tally->wrong += in_guest[t] != (span->mode == MODE_GUEST);
-	/* It begins when guest mode does, so that this is a bound */
+	/* A span begins exactly with guest mode, so that its begin is a bound */
 	if (span->mode == MODE_GUEST)
 		tally->wrong += !story->entries[span->vcpu][span->from];
 }
@@ -196,7 +196,7 @@ static void play(const struct story *story, bool tell, bool fast_path, struct ta
 	for (uint32_t v = 0; v < NR_VCPUS; v++) {
 		mode_tracker_end(&tracker, v, story->events[NR_EVENTS - 1].time);
 		take_ready(&tracker, story, next, tally);
-		assert_true(next[v] == 0);	/* after the last cycle of all */
+		assert_true(next[v] == 0);	/* wrapped after the last possible cycle */
 	}
 	mode_tracker_release(&tracker);
 }
@@ -231,7 +231,7 @@ static void test_losses(void **state)
 			fail_msg("story %d: %zu cycles are not as they are said to be", i, tally.wrong);
 	}
 	known = tally.cycles[MODE_GUEST] + tally.cycles[MODE_HOST];
-	/* A loss does not make everything unknown; and the control: ignoring it gives wrong modes */
+	/* A loss does not make everything unknown. The control: ignoring losses gives wrong modes. */
 	assert_true(known > tally.cycles[MODE_UNKNOWN]);
 	assert_true(untold.wrong > 10000);
 	print_message("%zu spans: %" PRIu64 " cycles known and true, %" PRIu64 " not known; %zu would be "
@@ -239,7 +239,7 @@ static void test_losses(void **state)
 		      untold.wrong);
 }
 
-/* A host without fast paths whose events of exits were filtered: each entry is the last thing that is known */
+/* A host without fast paths, with some kvm_exit filtered out: after each entry nothing is known */
 static void test_missing_exits(void **state)
 {
 	struct tally tally = { 0 }, believed = { 0 };
@@ -255,13 +255,13 @@ static void test_missing_exits(void **state)
 		play(&story, true, false, &tally);
 		play(&story, true, true, &believed);
 	}
-	/* Only of a vCPU all whose exits before were there is it believed that it has not left since its last entry */
+	/* Guest mode since the last entry is assumed only for a vCPU that had all its exits so far */
 	assert_true(tally.cycles[MODE_UNKNOWN] > 10000);
 	assert_true(tally.wrong * 100 < believed.wrong);
 	print_message("%zu cycles wrong, with fast paths on such a host %zu\n", tally.wrong, believed.wrong);
 }
 
-/* Where another thread had the CPU, a vCPU whose kvm_exit is missing was not in guest mode */
+/* While another thread had the CPU, a vCPU whose kvm_exit is missing was not in guest mode */
 static void test_left(void **state)
 {
 	struct tally tally = { 0 }, missing = { 0 };
@@ -288,7 +288,7 @@ static void test_left(void **state)
 	print_message("%" PRIu64 " cycles not known where exits are missing\n", missing.cycles[MODE_UNKNOWN]);
 }
 
-/* A vCPU whose entries were not recorded, and one that was not seen to leave: nothing is made up */
+/* A vCPU without recorded entries, and one without recorded exits: nothing is invented */
 static void test_half_of_it(void **state)
 {
 	struct mode_tracker tracker;
@@ -304,20 +304,20 @@ static void test_half_of_it(void **state)
 	assert_int_equal(tracker.ready[0].mode, MODE_UNKNOWN);
 	assert_true(tracker.ready[0].from == 101 && tracker.ready[0].to == 200);
 
-	/* Since the recording began the other one did not run */
+	/* vCPU 1 has not been in guest mode since the recording began */
 	mode_tracker_enter(&tracker, 1, 0, 250);
 	assert_int_equal(tracker.nr_ready, 2);
 	assert_true(tracker.ready[0].mode == MODE_UNKNOWN && tracker.ready[0].to == 99);
 	assert_true(tracker.ready[1].mode == MODE_HOST &&
 		    tracker.ready[1].from == 100 && tracker.ready[1].to == 249);
-	/* From one CPU to the other in guest mode: it was out in between */
+	/* It enters on another CPU while in guest mode, so it left in between */
 	mode_tracker_enter(&tracker, 1, 1, 300);
 	assert_int_equal(tracker.nr_ready, 2);
 	assert_true(tracker.ready[0].mode == MODE_GUEST);
 	assert_true(tracker.ready[0].from == 250 && tracker.ready[0].to == 250);
 	assert_true(tracker.ready[1].mode == MODE_UNKNOWN && tracker.ready[1].to == 299);
 	assert_int_equal(tracker.missing_exits, 1);
-	/* At the end one may be in guest mode still, if its exit is not missing as well; the other one is out of it */
+	/* At the end vCPU 1 may still be in guest mode, unless its exit is missing again; vCPU 0 is out of it */
 	mode_tracker_end(&tracker, 1, 400);
 	assert_int_equal(tracker.nr_ready, 3);
 	assert_true(tracker.ready[0].mode == MODE_GUEST && tracker.ready[0].to == 300);
@@ -330,7 +330,7 @@ static void test_half_of_it(void **state)
 	mode_tracker_release(&tracker);
 }
 
-/* A loss that begins earlier than one before it, as in files that do not keep the order, counts for both */
+/* A loss that begins before an earlier reported one, as in files that are out of order: both count */
 static void test_losses_out_of_order(void **state)
 {
 	struct mode_tracker tracker;
@@ -346,7 +346,7 @@ static void test_losses_out_of_order(void **state)
 	mode_tracker_release(&tracker);
 }
 
-/* Events are missing when a vCPU enters: what is known of it is that one cycle */
+/* A vCPU enters while events are missing: only this one cycle is known */
 static void test_enters_in_loss(void **state)
 {
 	struct mode_tracker tracker;
@@ -367,7 +367,7 @@ static void test_enters_in_loss(void **state)
 	mode_tracker_release(&tracker);
 }
 
-/* The first and the last cycle of all */
+/* The first and the last possible cycle */
 static void test_ends(void **state)
 {
 	struct mode_tracker tracker;

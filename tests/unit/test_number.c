@@ -19,7 +19,7 @@ static void test_parse(void **state)
 		{ "12ms", false, 12, "ms" },
 		{ "3,4", false, 3, ",4" },
 		{ "0x10", false, 0, "x10" },
-		/* No number at all */
+		/* Not a number */
 		{ "", false, 0, NULL },
 		{ "-1", false, 0, NULL },
 		{ "+1", false, 0, NULL },

@@ -45,7 +45,7 @@ static int add_even(void *sum, const char *text)
 	return 0;
 }
 
-/* Where values go, and what is left of the command line */
+/* The values of the options, and the rest of the command line */
 struct values {
 	bool		flag, other, in_place;
 	const char	*string, *needed;
@@ -55,7 +55,7 @@ struct values {
 	char		**argv;
 };
 
-/* A verb that has an option of each kind; "needed" is needed if @needed is not NULL */
+/* A verb with an option of each kind; "needed" is required if @needed is not NULL */
 static bool read_as(struct values *values, const char *verb, const char *needed, bool repeats,
 		    char *const *arguments, enum exit_status *status)
 {
@@ -141,7 +141,7 @@ static void test_kinds(void **state)
 	assert_string_equal(accepted(LINE("--string", "--flag", "a")).string, "--flag");
 }
 
-/* The last value counts; a function that parses may gather them */
+/* The last value counts, but a parsing function may collect all of them */
 static void test_repeated(void **state)
 {
 	assert_string_equal(accepted(LINE("-s", "one", "--string=two", "a")).string, "two");
@@ -151,7 +151,7 @@ static void test_repeated(void **state)
 	assert_true(accepted(LINE("-ff", "a")).flag);
 }
 
-/* The beginning of a name, if no other option begins so */
+/* A unique prefix of a name is accepted */
 static void test_abbreviations(void **state)
 {
 	assert_true(accepted(LINE("--fl", "a")).flag);
@@ -159,7 +159,7 @@ static void test_abbreviations(void **state)
 	assert_int_equal(accepted(LINE("--nu=7", "a")).number, 7);
 	refused(LINE("--s", "text", "a"), "option '--s' is ambiguous");
 	refused(LINE("--s=text", "a"), "option '--s=text' is ambiguous");
-	/* What is wrong with it is said with the whole name */
+	/* Errors name the option in full */
 	refused(LINE("a", "--st"), "option '--string' requires a value");
 	refused(LINE("--siz=2", "a"), "--size requires a size, not '2'");
 }
@@ -173,7 +173,7 @@ static void test_unknown(void **state)
 	refused(LINE("-fx", "a"), "unknown option '-x'");
 	refused(LINE("-xf", "a"), "unknown option '-x'");
 	refused(LINE("-\xff", "a"), "unknown option '-\xff'");
-	/* What getopt_long() returns for one that is wrong */
+	/* The characters that getopt_long() returns for an error */
 	refused(LINE("-?", "a"), "unknown option '-?'");
 	refused(LINE("-:", "a"), "unknown option '-:'");
 }
@@ -197,7 +197,7 @@ static void test_values(void **state)
 	refused(LINE("a", "--string"), "option '--string' requires a value");
 	refused(LINE("a", "--flag=3"), "option '--flag' takes no value");
 	refused(LINE("a", "--help="), "option '--help' takes no value");
-	/* The first mistake is the one that is named */
+	/* The first error is reported */
 	refused(LINE("--size", "9", "--nonsense"), "--size requires a size, not '9'");
 }
 
@@ -207,7 +207,7 @@ static void test_relations(void **state)
 	assert_true(accepted(LINE("-n1", "a", "-i")).in_place);
 	refused(LINE("-i", "a"), "--in-place requires --number");
 	assert_true(accepted(LINE("--other", "a")).other);
-	/* In either order, and with an empty value */
+	/* In either order, also with an empty value */
 	refused(LINE("--other", "-s", "x", "a"), "--other cannot be used with --string");
 	refused(LINE("-s", "", "--other", "a"), "--other cannot be used with --string");
 	refused_as("verb", "OUT", LINE("a"), "missing --needed OUT");
@@ -231,7 +231,7 @@ static void test_operands(void **state)
 	refused(LINE("a", "b", "-f", "c", "d"), "unexpected argument 'c'");
 	assert_true(read_as(&values, "verb", NULL, true, LINE("a", "b", "c", "d"), &status));
 	assert_int_equal(values.argc, 4);
-	/* Options that need more operands, or permit fewer */
+	/* Options that require more operands, or allow fewer */
 	refused(LINE("--sum", "2", "a"), "--sum requires GUEST");
 	accepted(LINE("--single", "a", "b"));
 	refused(LINE("--single", "a", "b", "c"), "--single requires a single GUEST");
@@ -251,7 +251,10 @@ static void test_printing(void **state)
 	assert_int_equal(nr_printed, 0);
 }
 
-/* Options of the command end at the verb, and those of a verb may follow its operands, also in the same process */
+/*
+ * The command's options end at the verb. A verb's options may follow its
+ * operands. Both work repeatedly in one process.
+ */
 static void test_command(void **state)
 {
 	enum exit_status status;

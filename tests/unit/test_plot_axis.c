@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Where values are on an axis and which are its ticks, up to the ends of what numbers can hold. */
+/* Positions of values on an axis, and its ticks, up to the limits of numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ static void test_steps(void **state)
 	}
 }
 
-/* The axis of offsets has its low end at the bottom, which is the higher number */
+/* The axis of offsets has its low end at the bottom, which has the larger coordinate */
 static void test_upward(void **state)
 {
 	struct plot_axis axis;
@@ -72,7 +72,7 @@ static void test_numbers(void **state)
 		plot_format_number(cases[i].value, text);
 		assert_string_equal(text, cases[i].text);
 	}
-	/* The longest fits */
+	/* The longest number fits */
 	plot_format_number((plot_value)1 << 126, text);
 	plot_format_number(-((plot_value)1 << 126), text);
 }

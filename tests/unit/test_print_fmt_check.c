@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* By which formats the library may print: formats that can make it leave a record are distinguished from others. */
+/* Which print formats the library may use: formats that can make it read outside a record are rejected. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -39,14 +39,14 @@ static const struct format_case cases[] = {
 	{ "\"%s\", __print_hex_str(REC->array, REC->number)", false },
 	{ "\"%s\", __print_array(REC->array, REC->number, 1)", false },
 	{ "\"%*d\", REC->number, REC->number", false },
-	/* A width of which a line gets gigabytes */
+	/* A width that makes a line of gigabytes */
 	{ "\"%1999999999d\", REC->number", false },
-	/* An invalid place in the record is used as one */
+	/* A value that is not a position in the record is used as one */
 	{ "\"%s\", __get_str(number)", false },
 	{ "\"%s\", __get_bitmask(number)", false },
 	{ "\"%s\", __get_str(nowhere)", false },
 	{ "\"%d\", REC->nowhere", false },
-	/* What the processor does not do. A zero by a constant zero the library divides while it parses. */
+	/* Divisions that trap. The library divides a zero by a constant zero while it parses. */
 	{ "\"%d\", 1 / REC->number", false },
 	{ "\"%d\", 1 % REC->number", false },
 	{ "\"%d\", REC->number / 0", false },
@@ -79,7 +79,7 @@ static void test_formats(void **state)
 		snprintf(text, sizeof(text), "%s%s\n", head, cases[i].print);
 		tep_parse_event(tep, text, strlen(text), "test");
 		event = tep_find_event(tep, 77);
-		/* Of what cannot be parsed nothing is printed by its format */
+		/* Events that cannot be parsed are not printed by their formats */
 		if (!event || event->flags & TEP_EVENT_FL_FAILED)
 			assert_false(cases[i].bound);
 		else if ((print_fmt_check_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != cases[i].bound)
@@ -88,7 +88,7 @@ static void test_formats(void **state)
 	}
 }
 
-/* A made-up event, of which nothing is left when @tep is freed */
+/* Parse a made-up event; freeing @tep frees all of it */
 static struct tep_event *parse(struct tep_handle *tep, const char *system, const char *text)
 {
 	tep_set_loglevel(TEP_LOG_NONE);
@@ -112,7 +112,7 @@ static struct print_fmt_check bounds_of(const char *print, enum print_way way)
 	return bounds;
 }
 
-/* How far one goes that does not go as far as the format */
+/* Which fallback is used for formats that are rejected */
 static void test_ways(void **state)
 {
 	const char *hex = "\"%x %s\", REC->number, __print_hex(REC->array, REC->number)";
@@ -120,22 +120,22 @@ static void test_ways(void **state)
 	assert_int_equal(bounds_of("\"%d\", REC->number", PRINT_FORMAT).way, PRINT_FORMAT);
 	assert_int_equal(bounds_of("\"%d\", REC->number", PRINT_FIELDS).way, PRINT_FIELDS);
 	assert_int_equal(bounds_of(hex, PRINT_FORMAT).way, PRINT_CONVERTED);
-	/* A length of the record's is one for the field's conversion as well */
+	/* A width from the record also affects the conversion of a field */
 	assert_int_equal(bounds_of("\"%*d\", 1 / REC->number, REC->number", PRINT_FORMAT).way, PRINT_FIELDS);
 }
 
-/* What a line takes is known before it is made */
+/* The size of a line is known before it is printed */
 static void test_lengths(void **state)
 {
 	struct print_fmt_check bounds = bounds_of("\"%999d%-999s\", REC->number, REC->array", PRINT_FORMAT);
 
 	assert_true(bounds.length >= 2 * 999 && bounds.length < 4096);
 	assert_int_equal(bounds.copies, 1);
-	/* Each name may get the width */
+	/* Each name can be padded to the width */
 	bounds = bounds_of("\"%99s\", __print_flags(REC->number, \"|\", { 1, \"one\" }, { 2, \"two\" })", PRINT_FORMAT);
 	assert_true(bounds.length >= 2 * (99 + strlen("one|")));
 	assert_true(bounds.steps >= 2);
-	/* Each field is searched for among all conversions */
+	/* The library searches all conversions for each field */
 	bounds = bounds_of("\"%d%d%d%d %s\", 1, 2, 3, 4, __print_hex(REC->array, REC->number)", PRINT_FORMAT);
 	assert_int_equal(bounds.way, PRINT_CONVERTED);
 	assert_true(bounds.steps >= 3 * 5);
@@ -146,7 +146,7 @@ struct bprint_case {
 	bool		bound;
 };
 
-/* The library does not look whether trace_printk()'s binary event has what it reads */
+/* The library does not check that trace_printk()'s binary event has the fields that it reads */
 static void test_bprint(void **state)
 {
 	static const struct bprint_case bprints[] = {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Which events of probes are left out: none without which the list of changes would be another, and nearly all of those
- * that repeat what their CPU has recorded.
+ * Which events of probes are left out: only events whose absence does not alter the list of changes, and nearly all
+ * of those that repeat what their CPU already recorded.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,7 +77,7 @@ static void test_cases(void **state)
 	}
 }
 
-/* vCPUs that move between CPUs: a load when one comes to a CPU, writes while it is there */
+/* vCPUs that move between CPUs: a load when a vCPU comes to a CPU, and writes while it is there */
 static size_t make_story(struct tsc_offset_event *events, size_t *cpus, uint64_t *seed)
 {
 	int64_t offsets[NR_VCPUS] = { 0 };
@@ -102,7 +102,7 @@ static size_t make_story(struct tsc_offset_event *events, size_t *cpus, uint64_t
 	return NR_EVENTS;
 }
 
-/* Where loads are recorded the list of changes is the same without those that are left out */
+/* If loads are recorded, the list of changes is the same without the events that are left out */
 static void test_same_changes(void **state)
 {
 	uint64_t seed = 5;

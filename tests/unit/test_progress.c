@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The bar on a terminal: when there is one, and what is shown of a name that others chose. */
+/* The bar on a terminal: when it is shown, and how it shows names from outside. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 	return 0;
 }
 
-/* What half of some work writes to stderr after a time */
+/* The output to stderr when half of the work is done after @after seconds */
 static void shown(const char *what, time_t after, char *text, size_t size)
 {
 	int old = dup(STDERR_FILENO), ends[2];
@@ -62,7 +62,7 @@ static void test_bar(void **state)
 	on_terminal = 1;
 	shown("host.dat", 2, text, sizeof(text));
 	assert_non_null(strstr(text, "\rhost.dat [####################                    ]  50%\r"));
-	/* Gone again at the end */
+	/* The bar is removed at the end */
 	assert_int_equal(text[strlen(text) - 1], '\r');
 	shown("host.dat", 0, text, sizeof(text));
 	assert_string_equal(text, "");

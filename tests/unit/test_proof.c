@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The proof of a merge: how many sampled events fit at the times that readers show, and the words for it. */
+/* The proof of a merge: how many sampled events fit at the times that readers show, and the words that report it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,7 +20,7 @@
 #define MAX_TIMES	6
 #define NO		FIT_NO_LIMIT
 
-/* A CPU: when it was in guest mode, a letter for each 10 cycles of host time, and its events; NULL: not known */
+/* A CPU: the modes of its vCPU, one letter for each 10 cycles of host time; NULL: unknown. And its events. */
 struct cpu_case {
 	const char	*modes;
 	size_t		nr;
@@ -31,11 +31,11 @@ struct proof_case {
 	const char		*name;
 	struct cpu_case		cpus[2];
 	size_t			nr_cpus;
-	size_t			impossible;	/* how many of each CPU's events, the first ones */
+	size_t			impossible;	/* number of impossible events of each CPU; they are its first ones */
 	struct fit_tally	tally;
 };
 
-/* The host recorded from 10 to 89 */
+/* The host's recording is from 10 to 89 */
 static const struct proof_case proof_cases[] = {
 	{ "no event", { { "HGH", 0, { 0 } } }, 1, 0, { 0 } },
 	{ "all inside", { { "HHGGHH", 3, { 22, 25, 38 } } }, 1, 0, { .inside = 3, .earlier = 2, .later = 1 } },
@@ -58,7 +58,7 @@ static const struct proof_case proof_cases[] = {
 	  { .inside = 1, .violations = 1, .impossible = 1, .earlier = 5, .later = 14 } },
 };
 
-/* @added: what readers add to all events */
+/* @added: what readers add to the times of all events */
 static void check_proof(const struct proof_case *c, int64_t added)
 {
 	const struct time_shift_reader uncorrected = { 0 };
@@ -82,7 +82,7 @@ static void check_proof(const struct proof_case *c, int64_t added)
 	for (size_t i = 0; i < c->nr_cpus; i++) {
 		for (size_t j = 0; j < c->cpus[i].nr; j++)
 			moved[i][j] = c->cpus[i].times[j] - (uint64_t)added;
-		/* The sample lacks CPUs that the guest has */
+		/* The guest has CPUs that the sample lacks */
 		cpus[i] = (struct guest_sample_cpu) { .cpu = 3 * i + 1, .times = moved[i], .nr = c->cpus[i].nr };
 		if (!c->cpus[i].modes)
 			continue;
@@ -127,7 +127,7 @@ static void test_words(void **state)
 		  "5 of 5 sampled events in guest mode, error at most 1,001 cycles" },
 		{ "digits in groups", { .inside = 1234567, .earlier = 999, .later = 1 }, 0, { 0, 0 },
 		  "1,234,567 of 1,234,567 sampled events in guest mode, error at most 999 cycles" },
-		/* A nanosecond for each cycle; rounded up */
+		/* One cycle is one nanosecond; rounded up */
 		{ "nanoseconds", { .inside = 1, .earlier = 17, .later = 1 }, 0, { 1, 0 },
 		  "1 of 1 sampled events in guest mode, error at most 18.0 ns" },
 		{ "the last in nanoseconds", { .inside = 1, .earlier = 998, .later = 1 }, 0, { 1, 0 },
@@ -171,7 +171,7 @@ static void test_words(void **state)
 	}
 }
 
-/* The longest that there can be */
+/* The longest possible words */
 static void test_room(void **state)
 {
 	const uint64_t most = UINT64_MAX / 5;

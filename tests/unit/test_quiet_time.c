@@ -11,10 +11,13 @@
 #include "vcpu_modes.h"
 
 #define SPANS 1000
-/* When a span begins */
+/* The begin of a span */
 #define TSC(span) (((uint64_t)(span) + 1) * 1000)
 
-/* A vCPU with that many spans, and of a CPU @before events, then one in each of every @step spans from @from to @to, then @after events */
+/*
+ * A vCPU with SPANS spans. Its CPU has @before events before the recording, then one in every @step-th span from
+ * @from to @to, then @after events after the recording.
+ */
 static uint64_t doubtful(uint64_t before, size_t from, size_t to, size_t step, uint64_t after)
 {
 	const struct vcpu_modes modes = { .nr = SPANS };
@@ -52,10 +55,10 @@ static void test_quiet(void **state)
 
 static void test_limits(void **state)
 {
-	/* Twice the longest pause, and 4 */
+	/* The limit is twice the longest pause plus 4 */
 	assert_int_equal(doubtful(1, 24, SPANS, 10, 0), 0);
 	assert_int_equal(doubtful(1, 25, SPANS, 10, 0), 1);
-	/* With few events more */
+	/* With few events the limit is higher */
 	assert_int_equal(doubtful(1, 52, 52 + 150, 10, 0), 0);
 	assert_int_equal(doubtful(1, 53, 53 + 150, 10, 0), 1);
 }
@@ -64,7 +67,7 @@ static void test_uneven(void **state)
 {
 	const struct vcpu_modes modes = { .nr = SPANS };
 
-	/* One pause of 40 spans among many of 2: another may be 8 times as long */
+	/* One pause of 40 spans among many of 2 spans: another pause can be 8 times as long */
 	for (size_t begin = 324; begin <= 325; begin++) {
 		struct quiet_time quiet = { 0 };
 
@@ -80,7 +83,7 @@ static void test_back(void **state)
 	const struct vcpu_modes modes = { .nr = SPANS };
 	struct quiet_time quiet = { 0 };
 
-	/* Recorded between two that are within it */
+	/* Events outside the recording between two events within it */
 	quiet_time_within(&quiet, TSC(0), MODE_SPAN_NONE);
 	quiet_time_outside(&quiet, 0, true);
 	quiet_time_within(&quiet, TSC(SPANS - 1), SPANS - 1);
@@ -91,7 +94,10 @@ static void test_back(void **state)
 	assert_int_equal(quiet_time_doubtful(&quiet, &modes), 2);
 }
 
-/* Events in @nr spans, three @before cycles before their begin, @pause cycles apart, and two @after cycles after the last */
+/*
+ * One event in each of @nr spans. Three events before the host's recording, the last one @before cycles before its
+ * begin, @pause cycles apart. Two events, @after cycles after the last span.
+ */
 static uint64_t apart_by(size_t nr, uint64_t before, uint64_t pause, uint64_t after)
 {
 	const struct vcpu_modes modes = { .nr = nr };
@@ -114,16 +120,16 @@ static uint64_t apart(size_t nr, uint64_t before, uint64_t after)
 
 static void test_silent(void **state)
 {
-	/* From the first to the last of 101 there are 100,000 cycles */
+	/* The first and the last of 101 events are 100,000 cycles apart */
 	assert_int_equal(apart(101, 1001, 10000099), 0);
 	assert_int_equal(apart(101, 1001, 10000100), 2);
 	assert_int_equal(apart(101, 9999099, 1001), 0);
 	assert_int_equal(apart(101, 9999100, 1001), 3);
 	assert_int_equal(apart(101, 10000100, 10000100), 5);
-	/* With few events nothing is known of pauses */
+	/* With few events nothing is known of their pauses */
 	assert_int_equal(apart(7, 10000100, 10000100), 0);
 	assert_int_equal(apart(8, 10000100, 10000100), 5);
-	/* Elsewhere, it is silent for nearly that long */
+	/* The guest is silent for a similar time elsewhere */
 	assert_int_equal(apart_by(101, 1001, 100001, 10000100), 0);
 	assert_int_equal(apart_by(101, 1001, 100000, 10000100), 2);
 }

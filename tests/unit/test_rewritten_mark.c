@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The mark of a file whose pages have a host's times: after which version it is written, and what is taken for one. */
+/*
+ * The mark of a file whose pages have host times: it follows the recorder's
+ * version. Which texts are recognised as marks.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +33,7 @@ static bool read_text(const char *text, size_t size, uint64_t *id)
 	return rewritten_mark_read(&dat, id);
 }
 
-/* What is added is @wanted, and what was there is retired; it is read back */
+/* The edit adds @wanted and retires the versions that exist; the mark is read back */
 static void expect_added(struct trace_dat_option *options, size_t nr, const char *wanted)
 {
 	struct trace_dat dat = { .options = options, .nr_options = nr };
@@ -50,7 +53,7 @@ static void expect_added(struct trace_dat_option *options, size_t nr, const char
 
 static void test_added(void **state)
 {
-	/* Two of them: readers show the last. The other two are retired options of other kinds. */
+	/* Two versions, of which readers show the last. The other two are retired options of other kinds. */
 	struct trace_dat_option options[] = {
 		version_option("3.0\0", 4), version_option("3.1.6 (none)", 13), version_option("\1\2\3", 4),
 		version_option("\0\0\0\0", 5),
@@ -63,7 +66,7 @@ static void test_added(void **state)
 	expect_added(options, 1, "3.0; " MARK);
 	expect_added(options, 4, "3.1.6 (none); " MARK);
 	options[0] = version_option(longest, 258);
-	/* Too long for a version */
+	/* This text is too long for a version */
 	expect_added(options, 1, MARK);
 	options[0] = version_option(MARK, sizeof(MARK));
 	expect_added(options, 1, MARK "; " MARK);
@@ -98,10 +101,10 @@ static void test_not_marks(void **state)
 		if (read_text(texts[i], strlen(texts[i]) + 1, &id))
 			fail_msg("%s", texts[i]);
 	}
-	/* After the text's end there is something */
+	/* Bytes follow the end of the text */
 	assert_false(read_text(MARK "\0x", sizeof(MARK) + 1, &id));
 	assert_true(id == 7);
-	/* Its end is not there; one follows in memory */
+	/* The option lacks the terminating zero; memory after it has one */
 	assert_true(read_text(MARK, sizeof(MARK) - 1, &id));
 	assert_true(id == ID);
 }
@@ -116,12 +119,12 @@ static void test_other_options(void **state)
 	uint64_t id = 0;
 
 	assert_false(rewritten_mark_read(&dat, &id));
-	/* An option that was retired later, and one of another kind */
+	/* One option was retired later, one is of another kind */
 	options[2].id = TRACE_DAT_UNAME;
 	dat.nr_options = 3;
 	assert_true(rewritten_mark_read(&dat, &id));
 	assert_true(id == ID);
-	/* Another recorder wrote its version since */
+	/* Another recorder has written its version since */
 	options[1] = version_option("3.3", 4);
 	assert_false(rewritten_mark_read(&dat, &id));
 }

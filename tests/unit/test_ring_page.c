@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * One page of the kernel's ring buffer: all kinds of entries, what a page may end with, what is wrong with
- * one; and random pages against libtraceevent's reader, which believes what they say.
+ * One page of the kernel's ring buffer: all kinds of entries, all possible ends of a page, and damage. Random pages
+ * are compared with libtraceevent's reader, which does not check them.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 
 enum { PADDING = 29, TIME_EXTEND = 30, TIME_STAMP = 31 };
 
-/* A page while it is written. It ends with the memory that may be read. */
+/* A page that is being written. It ends with the memory that may be read. */
 struct writer {
 	uint8_t	*page;
 	size_t	size;
@@ -33,7 +33,7 @@ struct writer {
 	size_t	used;
 };
 
-/* Memory that ends with a page of the machine, and that page */
+/* @size rounded up to whole pages */
 static size_t mapped(size_t size)
 {
 	return (size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
@@ -110,20 +110,20 @@ static void test_kinds_of_entries(void **state)
 	struct writer w = begin(1000, PAGE_SIZE, 8);
 	struct ring_page page;
 
-	/* The smallest and the largest of those with their size in the head */
+	/* The smallest and the largest event whose size is in its header */
 	entry(&w, 1, 0);
 	word(&w, 0xa1);
 	entry(&w, 28, 5);
 	word(&w, 0xa2);
 	w.used += 108;
-	/* The size in a word of its own, which counts itself; rounded up */
+	/* An event with its size in a separate word; the size includes this word and is rounded up */
 	entry(&w, 0, 7);
 	word(&w, 4 + 113);
 	word(&w, 0xa3);
 	w.used += 112;
 	entry(&w, 0, 0);
 	word(&w, 4);
-	/* Times: far from the one before, and absolute */
+	/* Times: one far from the previous time, and an absolute one */
 	entry(&w, TIME_EXTEND, 3);
 	word(&w, 2);
 	entry(&w, 2, 1);
@@ -133,7 +133,7 @@ static void test_kinds_of_entries(void **state)
 	word(&w, 50);
 	entry(&w, 1, 0);
 	word(&w, 0xa5);
-	/* Dropped by a filter when it had its place already: 12 bytes after the head, then 4 */
+	/* An event that a filter discarded after it was reserved: 12 bytes after the header, then 4 */
 	entry(&w, PADDING, 11);
 	word(&w, 12);
 	word(&w, 0);
@@ -157,7 +157,7 @@ static void test_kinds_of_entries(void **state)
 	end(&w);
 }
 
-/* An absolute time has 59 bits; the upper ones are those of the time before */
+/* An absolute time has 59 bits; the upper bits are those of the previous time */
 static void test_absolute_beyond_59_bits(void **state)
 {
 	uint64_t high = 0x15ULL << 59;
@@ -178,7 +178,7 @@ static void test_absolute_beyond_59_bits(void **state)
 	end(&w);
 }
 
-/* A time that is less than the one before is written as a difference of 0; an absolute time ends that */
+/* A time less than the previous one is written as a difference of 0; an absolute time ends the late events */
 static void test_late(void **state)
 {
 	struct writer w = begin(1000, PAGE_SIZE, 8);
@@ -225,11 +225,11 @@ static void test_ends(void **state)
 		struct ring_page page;
 		size_t used;
 
-		/* Nothing in it */
+		/* An empty page */
 		assert_int_equal(open_page(&page, &w), 0);
 		expect_end(&page, 0);
 
-		/* Bytes after the committed ones do not count */
+		/* Bytes after the committed size do not count */
 		entry(&w, 1, 0);
 		word(&w, 1);
 		used = w.used;
@@ -240,13 +240,13 @@ static void test_ends(void **state)
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
-		/* Less than an entry is left */
+		/* The rest is shorter than an entry */
 		commit(&w, used + 3);
 		assert_int_equal(open_page(&page, &w), 0);
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
-		/* A page whose last event did not fit ends with padding of no time */
+		/* If the next event did not fit, the page ends with padding without a time */
 		w.used = used;
 		entry(&w, PADDING, 0);
 		commit(&w, w.size - 8 - long_size);
@@ -254,7 +254,7 @@ static void test_ends(void **state)
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
-		/* Or of a size, to the last byte of the page */
+		/* Or with padding of a size, up to the last byte of the page */
 		w.used = used;
 		entry(&w, PADDING, 1);
 		word(&w, room(&w));
@@ -287,7 +287,7 @@ static void test_lost_events(void **state)
 
 		entry(&w, 1, 0);
 		word(&w, 1);
-		/* What follows the events is not a number then */
+		/* Without LOST_STORED no number follows the events */
 		memcpy(w.page + 8 + long_size + w.used, &number, long_size);
 		commit(&w, w.used | LOST);
 		assert_int_equal(open_page(&page, &w), 0);
@@ -303,7 +303,7 @@ static void test_lost_events(void **state)
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
-		/* A flag that says nothing without the other one */
+		/* LOST_STORED alone means nothing */
 		commit(&w, w.used | LOST_STORED);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_false(page.lost);
@@ -320,7 +320,7 @@ static void test_lost_events(void **state)
 		expect(&page, 10, 512 - 8 - 2 * long_size - 8 - 8, 0);
 		expect_end(&page, 0);
 
-		/* The number would have no room: nothing beyond the page is read for it */
+		/* There is no room for the number: nothing beyond the page is read */
 		commit(&w, (512 - 8 - long_size) | LOST | LOST_STORED);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_true(page.lost);
@@ -359,7 +359,7 @@ static const struct {
 static void test_damaged(void **state)
 {
 	for (size_t i = 0; i < sizeof(damaged) / sizeof(*damaged); i++) {
-		/* After another entry, and alone; the page ends with the committed bytes */
+		/* After another entry and alone; the page ends with the committed bytes */
 		for (int before = 0; before < 2; before++) {
 			struct writer w = begin(10, 16 + 8 * before + damaged[i].commit, 8);
 			struct ring_event event;
@@ -398,7 +398,7 @@ static void test_header(void **state)
 		assert_int_equal(ring_page_open(&page, bytes + 16 - size, size, 4), -EBADMSG);
 	assert_int_equal(ring_page_open(&page, bytes, 16, 8), 0);
 	assert_int_equal(ring_page_open(&page, bytes, 12, 4), 0);
-	/* More is committed than there is; other bits are flags */
+	/* The committed size exceeds the page; other bits are flags */
 	bytes[8] = 1;
 	assert_int_equal(ring_page_open(&page, bytes, 16, 8), -EBADMSG);
 	bytes[8] = 0;
@@ -409,7 +409,7 @@ static void test_header(void **state)
 	free(bytes);
 }
 
-/* Any entries that a kernel may write, until the page is full */
+/* Random entries that a kernel can write, until the page is full */
 static void fill(struct writer *w, uint64_t *seed)
 {
 	while (room(w) >= 256) {
@@ -443,7 +443,7 @@ static void fill(struct writer *w, uint64_t *seed)
 			w->used += size * 4;
 		}
 	}
-	/* An event last: libtraceevent does not see that time stamps end a page */
+	/* End with an event: libtraceevent does not handle time stamps at the end of a page */
 	entry(w, 1, 0);
 	word(w, 0);
 	commit(w, w->used | (prng(seed) & 1 ? LOST | LOST_STORED : 0));

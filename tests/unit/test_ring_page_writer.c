@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* A page that is written, read back by ring_page and by libtraceevent: sizes, times, what was lost, what does not fit. */
+/* Written pages, read back by ring_page and by libtraceevent: sizes, times, lost events, and events that do not fit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@
 
 enum { TIME_EXTEND = 30, TIME_STAMP = 31 };
 
-/* A page, what was written into it, and where it ends: nothing after it may be written */
+/* A page and what was written into it */
 struct page {
 	struct ring_page_writer	writer;
 	uint8_t			*bytes;
@@ -39,7 +39,7 @@ static struct page *begin(size_t size, size_t long_size, uint64_t ts)
 	struct page *page = calloc(1, sizeof(*page));
 
 	assert_non_null(page);
-	/* The exact size: a sanitizer sees what is beyond it */
+	/* An allocation of the exact size, so that a sanitizer detects writes beyond it */
 	page->bytes = malloc(size);
 	page->size = size;
 	assert_non_null(page->bytes);
@@ -69,7 +69,7 @@ static bool add(struct page *page, size_t size, uint64_t ts, bool absolute)
 	return true;
 }
 
-/* Types of the entries that are not events, in order */
+/* Returns the number of entries of a type */
 static size_t count_entries(const struct page *page, uint32_t wanted)
 {
 	const uint8_t *at = page->bytes + 8 + page->writer.long_size, *end = at + page->writer.used;
@@ -81,7 +81,7 @@ static size_t count_entries(const struct page *page, uint32_t wanted)
 		memcpy(words, at, end - at < 8 ? 4 : 8);
 		type = words[0] & 31;
 		nr += type == wanted;
-		/* That means that the clock went back */
+		/* This entry would mean that the clock went back */
 		assert_false(type == TIME_EXTEND && !(words[0] >> 5) && !words[1]);
 		at += type == TIME_EXTEND || type == TIME_STAMP ? 8 : type ? 4 + 4 * type : 4 + (words[1] + 3) / 4 * 4;
 	}
@@ -98,7 +98,7 @@ static void check_kbuffer(const struct page *page)
 
 	assert_non_null(kbuffer);
 	assert_int_equal(kbuffer_load_subbuffer(kbuffer, page->bytes), 0);
-	/* It does not say it if the page begins with an absolute time */
+	/* libtraceevent does not report lost events if the page begins with an absolute time */
 	if (page->writer.lost && page->nr && !kbuffer_curr_index(kbuffer))
 		assert_int_equal(kbuffer_missed_events(kbuffer), page->writer.nr_lost ? (int)page->writer.nr_lost : -1);
 	for (void *data = kbuffer_read_event(kbuffer, &ts); data; data = kbuffer_next_event(kbuffer, &ts), nr++) {
@@ -147,7 +147,7 @@ static void test_sizes(void **state)
 			assert_true(add(page, sizes[i], 1000 + 10 * i, false));
 		end(page);
 		assert_int_equal(count_entries(page, TIME_EXTEND), 0);
-		/* The head alone, or with a word that has the size */
+		/* Events with a header alone, or with a size word */
 		assert_int_equal(page->writer.used, 1468 + 4 * 4 + 4 * 8);
 		release(page);
 	}
@@ -176,7 +176,7 @@ static void test_distances(void **state)
 	}
 }
 
-/* What only the time of a page can say */
+/* Times that only the header of a page can express */
 static void test_far_and_back(void **state)
 {
 	struct page *page = begin(PAGE_SIZE, 8, 1000);
@@ -203,12 +203,12 @@ static void test_absolute(void **state)
 	assert_true(add(page, 8, 1000, true));
 	assert_true(add(page, 8, 1005, false));
 	assert_true(add(page, 8, 1005, true));
-	/* It can go back */
+	/* An absolute time can go back */
 	assert_true(add(page, 8, 3, true));
 	assert_true(add(page, 8, 4, false));
 	assert_true(add(page, 8, (1ULL << 59) - 1, true));
 	assert_false(add(page, 8, 4, false));
-	/* It has no more bits */
+	/* An absolute time has 59 bits */
 	assert_true(add(page, 8, 1ULL << 59, true));
 	assert_true(add(page, 8, (1ULL << 59) + (1ULL << 30), true));
 	assert_false(add(page, 8, 5, true));
@@ -225,7 +225,7 @@ static void test_lost(void **state)
 		uint64_t commit = 0;
 		struct page *page;
 
-		/* No event, no number */
+		/* Without an event no number is written */
 		page = begin(512, long_size, 5);
 		ring_page_writer_lose(&page->writer, 0);
 		end(page);
@@ -233,7 +233,7 @@ static void test_lost(void **state)
 		assert_true(commit == LOST);
 		release(page);
 
-		/* The number always has its space */
+		/* Space is reserved for the number */
 		page = begin(512, long_size, 5);
 		ring_page_writer_lose(&page->writer, 77);
 		assert_false(add(page, room - 8, 5, false));
@@ -244,7 +244,7 @@ static void test_lost(void **state)
 		assert_true(commit == (LOST | LOST_STORED | (room - long_size)));
 		release(page);
 
-		/* Without one the event may be as large as the page */
+		/* Without a number an event can fill the page */
 		page = begin(512, long_size, 5);
 		ring_page_writer_lose(&page->writer, 0);
 		assert_true(add(page, room - 8, 5, false));
@@ -253,7 +253,7 @@ static void test_lost(void **state)
 	}
 }
 
-/* To the last byte, with each kind of entry last */
+/* Pages that are full to the last byte, with each kind of entry at the end */
 static void test_full(void **state)
 {
 	for (size_t long_size = 4; long_size <= 8; long_size += 4) {

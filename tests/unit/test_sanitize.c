@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* For any text, the result is UTF-8 without control characters. */
+/* For any text the result is UTF-8 without control characters. */
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ static const struct {
 	{ "\xc2\x9b" "31m\xc2\x80\xc2\xa0", "??31m??\xc2\xa0", "??31m??\xc2\xa0" },
 	/* An invalid character affects no other */
 	{ "\xff\xc3\xbc\xfe", "?\xc3\xbc?", "?\xc3\xbc?" },
-	/* Cut off, too long, a surrogate, beyond the last character */
+	/* Truncated, overlong, a surrogate, beyond the last code point */
 	{ "a\xe2\x82", "a??", "a??" },
 	{ "\xe2\x82z", "??z", "??z" },
 	{ "\xc0\x80\xe0\x80\x9b", "?????", "?????" },
@@ -40,7 +40,7 @@ static const struct {
 static void test_texts(void **state)
 {
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		/* Of its own size: sanitizers see what is read or written beyond */
+		/* A copy of the exact size, so that sanitizers detect accesses beyond it */
 		char *own = strdup(texts[i].text);
 		char *shown = sanitized(own), *json = sanitized_json(own);
 
@@ -55,7 +55,7 @@ static void test_texts(void **state)
 	}
 }
 
-/* Nothing of ours changes what the program around it has */
+/* Our code does not change the locale of the program that loads it */
 static void test_locale(void **state)
 {
 	locale_t before = uselocale(NULL);

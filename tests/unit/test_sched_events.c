@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The events of the scheduler: found in formats of kernels of 64 and 32 bits, and read from records of any length. */
+/* The scheduler's events: found in formats of 64-bit and 32-bit kernels, and read from records of any length. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@
 	"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"		\
 	"\tfield:char %s[16];\toffset:8;\tsize:16;\tsigned:1;\n"
 
-/* STATE: how many bytes a long has */
+/* STATE: size of a long */
 #define SWITCH(state, next)								\
 	"\tfield:pid_t prev_pid;\toffset:24;\tsize:4;\tsigned:1;\n"			\
 	"\tfield:long prev_state;\toffset:32;\tsize:" #state ";\tsigned:1;\n"		\
@@ -68,7 +68,7 @@ static void test_kinds(void **state)
 	assert_true(sched_formats_has(&formats, SCHED_SWITCH));
 	assert_false(sched_formats_has(&formats, SCHED_WAKEUP));
 	tep_free(tep);
-	/* Not all of its fields */
+	/* Some fields are missing */
 	tep = formats_of(&formats, SWITCH(8, "next_number"));
 	assert_false(sched_formats_has(&formats, SCHED_SWITCH));
 	tep_free(tep);
@@ -107,7 +107,7 @@ static void check_switch(const char *fields, uint64_t prev_state, bool runnable)
 	tep_free(tep);
 }
 
-/* R, R+ of kernels since 4.14, S, D, I */
+/* The states R, R+ (4.14 and later), S, D and I */
 static void test_switch(void **state)
 {
 	check_switch(SWITCH(8, "next_pid"), 0, true);

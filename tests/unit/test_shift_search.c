@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Known shifts are found again: a vCPU that enters and leaves guest mode, events that it records in between, and the
- * host's and the guest's view of both. Results that are called certain must be correct, for each seed, and obvious ones
- * must be found.
+ * Known shifts are found again. A test makes a vCPU that enters and leaves guest mode, events that it records in
+ * between, and the host's and the guest's recording of both. Results that are reported as certain must be correct for
+ * each seed, and obvious ones must be found.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,18 +25,18 @@
 #define JUMP		5200000
 #define NEVER_WRONG	300
 
-/* A recording; parts of it in percent */
+/* A recording; its parts are in percent */
 struct kind {
 	const char	*name;
-	size_t		spans;		/* in guest mode */
-	uint64_t	guest_cycles;	/* of each, about */
-	uint64_t	host_cycles;	/* between two */
-	uint64_t	tick;		/* they begin at multiples of that */
-	unsigned int	events;		/* in each, about */
+	size_t		spans;		/* number of spans in guest mode */
+	uint64_t	guest_cycles;	/* mean length of such a span */
+	uint64_t	host_cycles;	/* mean length between two of them */
+	uint64_t	tick;		/* spans begin at multiples of this */
+	unsigned int	events;		/* mean number of events in each */
 	unsigned int	host_from, host_to;
 	unsigned int	guest_from, guest_to;
-	unsigned int	lost;		/* of the time out of guest mode */
-	unsigned int	moved;		/* the TSC is moved then; 0 for not at all */
+	unsigned int	lost;		/* part of the time out of guest mode */
+	unsigned int	moved;		/* when the TSC jumps; 0: never */
 };
 
 struct recording {
@@ -117,7 +117,7 @@ static void make_recording(struct recording *recording, const struct kind *kind,
 			events[nr++] = event;
 		}
 	}
-	/* Any shift with which the guest's times do not come to the end of 64 bits */
+	/* Avoid shifts at which the guest's times reach the end of 64 bits */
 	if (start - shift > UINT64_MAX - (time - start) - JUMP)
 		shift = start;
 	for (size_t i = 0; i < nr; i++)
@@ -155,7 +155,7 @@ static bool is_in(const struct shift_found *found, uint64_t shift)
 	return shift - found->low <= found->high - found->low;
 }
 
-/* How the events lie with a shift, by looking at each */
+/* Count the events with a shift one by one */
 static void count(const struct recording *recording, uint64_t shift, uint64_t *inside, uint64_t *violations)
 {
 	const struct vcpu_modes *spans = &recording->spans;
@@ -217,7 +217,7 @@ static void test_found(void **state)
 					 plain[k].name, n, (int64_t)(found.low - recording.shift),
 					 (int64_t)(found.high - recording.shift), found.inside,
 					 found.violations, found.unique);
-			/* As good as the right one, and what is beside them is worse */
+			/* The result fits as well as the right shift, and the shifts next to the range fit worse */
 			count(&recording, recording.shift, &inside, &violations);
 			assert_int_equal(violations, 0);
 			assert_true(found.inside >= inside);
@@ -237,7 +237,7 @@ static void test_found(void **state)
 	}
 }
 
-/* Recordings of any kind and of any size: what is said to be certain is true, or nothing is said */
+/* Recordings of any kind and size: a result that is reported as certain is true */
 static void test_never_wrong(void **state)
 {
 	size_t certain = 0, wrong = 0, certain_of_other = 0, tempting = 0;
@@ -270,7 +270,7 @@ static void test_never_wrong(void **state)
 		} else if (!ret && !found.violations) {
 			tempting += !is_in(&found, recording.shift);
 		}
-		/* Events of another guest, for which no shift is correct */
+		/* Events of another guest: no shift is correct */
 		free(recording.events);
 		recording.events = other.events;
 		recording.nr_events = other.nr_events;
@@ -287,11 +287,14 @@ static void test_never_wrong(void **state)
 	assert_int_equal(wrong, 0);
 	assert_int_equal(certain_of_other, 0);
 	assert_true(certain > NEVER_WRONG / 20);
-	/* The control: to have no violations is not enough */
+	/* The control: a wrong shift can have no violations */
 	assert_true(tempting > NEVER_WRONG / 10);
 }
 
-/* No shift is right for all events; the one that is for most of them is found, and not called certain */
+/*
+ * No shift is right for all events: the search finds the one that is
+ * right for most, and does not report it as certain
+ */
 static void test_moved(void **state)
 {
 	struct kind kind = { "moved", 3000, 20000, 10000, 0, 3, 0, 100, 0, 100, 0, 0 };
@@ -317,7 +320,7 @@ static void test_moved(void **state)
 	}
 }
 
-/* Repeated patterns: with a shift by one period it is as good except at the ends */
+/* A periodic pattern: moving the shift by one period makes it fit as well, except at the ends */
 static void test_periodic(void **state)
 {
 	struct recording recording = { .shift = 12345 };
@@ -339,7 +342,7 @@ static void test_periodic(void **state)
 	assert_int_equal(found.violations, 0);
 	vcpu_modes_release(&recording.spans);
 
-	/* The control: what comes at no fixed times has one right shift */
+	/* The control: an irregular pattern has one right shift */
 	recording.nr_events = 0;
 	for (uint64_t i = 0; i < 1000; i++) {
 		uint64_t entry = 1000000 * (i + 1) + 10000 * (prng(&seed) % 16), exit = entry + 5000;
@@ -357,7 +360,7 @@ static void test_periodic(void **state)
 	vcpu_modes_release(&recording.spans);
 }
 
-/* Guests that wake by the same tick: with many a shift most events of another one fit, and none is certain */
+/* Guests that wake at the same tick: with many shifts most events of another guest fit, but no result is certain */
 static void test_same_tick(void **state)
 {
 	size_t certain = 0, certain_of_other = 0;
@@ -396,13 +399,13 @@ static void test_same_tick(void **state)
 		release_recording(&other);
 	}
 	assert_int_equal(certain_of_other, 0);
-	/* The control: some of those with their own guest's events are */
+	/* The control: some results with the guest's own events are certain */
 	assert_true(certain > 10);
 }
 
 /*
- * Five spans in guest mode of which no two are as far apart as two others: a wrong shift brings one event into one of
- * them at most.
+ * Five spans in guest mode. All distances between two of them differ, so a
+ * wrong shift moves at most one event into a span.
  */
 static void make_ruler(struct recording *recording, uint64_t *events, uint64_t length)
 {
@@ -423,7 +426,7 @@ static void make_ruler(struct recording *recording, uint64_t *events, uint64_t l
 	}
 }
 
-/* In how many of 4000 searches do as many events, at any times, find a shift with all of them in guest mode? */
+/* How many of 4000 searches with five events at random times find a shift with all of them in guest mode */
 static size_t count_by_chance(const struct recording *recording, uint64_t *seed)
 {
 	uint64_t recorded = recording->events[4] - recording->events[0], events[5];
@@ -441,7 +444,7 @@ static size_t count_by_chance(const struct recording *recording, uint64_t *seed)
 	return nr;
 }
 
-/* What one search in a thousand would find by chance is not certain, even if no other shift comes near to it */
+/* A result that one search in a thousand would find by chance is not certain, even if no other shift comes close */
 static void test_chance(void **state)
 {
 	enum { COPIES = 4 };
@@ -459,7 +462,7 @@ static void test_chance(void **state)
 		print_message("spans of %" PRIu64 " cycles: by chance in %zu of 4000 searches\n", length, by_chance);
 		if (by_chance > 4)
 			assert_false(found.unique);
-		/* More events in the same spans prove no more */
+		/* More events in the same spans are no better proof */
 		for (size_t i = 0; i < 5 * COPIES; i++)
 			copies[i] = events[i / COPIES] + i % COPIES;
 		recording.events = copies;
@@ -467,7 +470,10 @@ static void test_chance(void **state)
 		assert_int_equal(find(&recording, &copied), 0);
 		assert_int_equal(copied.inside, 5 * COPIES);
 		assert_int_equal(copied.unique, found.unique);
-		/* The controls: the longest ones are like that, and the shortest ones are not */
+		/*
+		 * The controls: with the longest spans results occur by chance, and
+		 * with the shortest the result is certain
+		 */
 		assert_true(by_chance > 4 || length < 44000);
 		assert_true(found.unique || length > 2000);
 		vcpu_modes_release(&recording.spans);
@@ -500,7 +506,7 @@ static void test_wide(void **state)
 	vcpu_modes_release(&recording.spans);
 }
 
-/* Spans in guest mode with an event in each, and pauses between them that are never the same */
+/* Add spans in guest mode to the host, or an event in each to the guest, with random pauses between them */
 static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool host, uint64_t guest_shift,
 		    uint64_t *seed)
 {
@@ -519,8 +525,8 @@ static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool
 }
 
 /*
- * A guest that does the same job over and over. Its recording ends with the job, that of the host begins with the
- * next time that it did it: all events of the one would fit, but what came before is unknown.
+ * A guest repeats the same job. Its recording ends with the job, and the host's recording begins with the next run of
+ * it. All events of the job would fit, but earlier ones are outside the host's recording.
  */
 static void test_same_job(void **state)
 {
@@ -532,7 +538,7 @@ static void test_same_job(void **state)
 		struct recording recording = { .events = events, .shift = shift };
 		struct shift_found found;
 
-		/* What both did besides, and the other one did not record */
+		/* Other activity, which only one of the two recorded */
 		if (other)
 			add_job(&recording, &time, OTHER, false, shift, &seed);
 		add_job(&recording, &time, JOB, false, shift, &job);
@@ -544,13 +550,13 @@ static void test_same_job(void **state)
 		assert_int_equal(find(&recording, &found), 0);
 		assert_int_equal(found.violations, 0);
 		assert_int_equal(found.inside, JOB);
-		/* The control: if that is all that either did nothing speaks against it */
+		/* The control: without other activity nothing contradicts the result */
 		assert_int_equal(found.unique, !other);
 		vcpu_modes_release(&recording.spans);
 	}
 }
 
-/* Where the host lost events after each span, a shift that moves the guest's there has no violations either */
+/* The host lost events after each span: a shift that moves the guest's events there has no violations either */
 static void test_moved_into_the_unknown(void **state)
 {
 	enum { SPANS = 100 };
@@ -572,7 +578,7 @@ static void test_moved_into_the_unknown(void **state)
 	qsort(events, recording.nr_events, sizeof(*events), compare_times);
 	assert_int_equal(find(&recording, &found), 0);
 	assert_true(found.unique && !found.violations && is_in(&found, recording.shift));
-	/* Some may be there, as long as most are not */
+	/* Some events may be there, but not most */
 	count(&recording, found.high, &inside, &violations);
 	assert_true(!violations && 2 * inside >= found.inside);
 	count(&recording, found.high + 1, &inside, &violations);
@@ -598,14 +604,14 @@ static void test_nothing(void **state)
 	assert_int_equal(find(&none, &found), -ENODATA);
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 2, &progress, 0), -ERANGE);
 	shift_search_release(&search);
-	/* Nor may the host's times be further apart, in a file that no tool writes */
+	/* Nor may the host's times be further apart; only a damaged file has that */
 	assert_int_equal(vcpu_modes_add(&recording.spans, 1ULL << 63, UINT64_MAX, MODE_GUEST), 0);
 	assert_int_equal(vcpu_modes_add(&recording.spans, UINT64_MAX, UINT64_MAX, MODE_UNKNOWN), 0);
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 1, &progress, 0), -ERANGE);
 	shift_search_release(&search);
 	release_recording(&recording);
 
-	/* As far apart as may be: no number wraps, and it comes to an end */
+	/* The largest allowed distance: no number wraps, and the search ends */
 	none = (struct recording) { .events = far, .nr_events = 2 };
 	far[1] = 1ULL << 62;
 	assert_int_equal(vcpu_modes_add(&none.spans, 1, 1ULL << 60, MODE_GUEST), 0);
@@ -616,7 +622,7 @@ static void test_nothing(void **state)
 	assert_false(found.unique);
 	vcpu_modes_release(&none.spans);
 
-	/* In guest mode all the time: any shift will do */
+	/* Always in guest mode: any shift fits */
 	none = (struct recording) { .events = far, .nr_events = 1 };
 	assert_int_equal(vcpu_modes_add(&none.spans, 100, 200, MODE_GUEST), 0);
 	assert_int_equal(vcpu_modes_add(&none.spans, 201, UINT64_MAX, MODE_UNKNOWN), 0);
@@ -626,7 +632,7 @@ static void test_nothing(void **state)
 	vcpu_modes_release(&none.spans);
 }
 
-/* The most memory that an array took at once */
+/* The largest size of an array */
 static size_t most_memory;
 
 void *__real_reallocarray(void *old, size_t nr, size_t size);
@@ -639,7 +645,7 @@ void *__wrap_reallocarray(void *old, size_t nr, size_t size)
 	return __real_reallocarray(old, nr, size);
 }
 
-/* However many events move from one span to the next with the shifts that are left, memory for that is bound */
+/* Memory is bounded, however many events move between spans at the remaining shifts */
 static void test_many_events(void **state)
 {
 	const struct kind kind = { "much lost", 3000, 20000, 10000, 0, 100, 0, 100, 0, 100, 90, 0 };
@@ -662,7 +668,7 @@ static void test_many_events(void **state)
 	release_recording(&recording);
 }
 
-/* Spans of a damaged file, whose times go back: each cycle counts once, or all of them together would be 0 */
+/* Overlapping spans of a damaged file: each cycle counts once; otherwise the sum of all cycles would wrap to 0 */
 static void test_overlapping(void **state)
 {
 	uint64_t events[] = { 0, 100, 400, 900 };
@@ -684,7 +690,7 @@ static void test_overlapping(void **state)
 	vcpu_modes_release(spans);
 }
 
-/* A sweep leaves no shift out that has no violations: all of them are looked at, one after the other */
+/* A sweep finds every shift without violations: compared with trying all shifts one by one */
 static void test_sweep(void **state)
 {
 	uint64_t seed = 52, right = 0, left = 0, all = 0;

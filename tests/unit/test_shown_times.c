@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What readers add to a file's times, by its options DATE, OFFSET, TSC2NSEC and TIME_SHIFT. */
+/* What readers add to a file's times because of its options DATE, OFFSET, TSC2NSEC and TIME_SHIFT. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,7 +67,7 @@ static void test_ahead(void **state)
 	}
 }
 
-/* A number of digits alone, without an end */
+/* An option with digits only, without a terminating zero */
 static void test_end(void **state)
 {
 	char *text = strdup("123456");
@@ -97,7 +97,7 @@ static void test_time_shift(void **state)
 	add(&dat, TRACE_DAT_OFFSET, "5", 2);
 	assert_int_equal(shown_times_read(&shown, &dat), 0);
 	assert_true(shown.has_shift && shown.added == 5);
-	/* What is added in the end is not a part of it */
+	/* The offset that is added to all times is not a part of the shift */
 	assert_int_equal(time_shift_apply(&shown.shift, 0, 150), 1150);
 	shown_times_release(&shown);
 	assert_false(shown.has_shift);

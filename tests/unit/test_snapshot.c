@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What tsc-offset show --json writes is read back as it was, and what is not that is refused: every part
- * missing, of another type, out of range.
+ * The output of tsc-offset show --json is read back unchanged. Other input is refused: every part missing, of another
+ * type, or out of range.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -33,7 +33,7 @@ void *__wrap_calloc(size_t nr, size_t size)
 	return without_memory ? NULL : __real_calloc(nr, size);
 }
 
-/* A file in memory that has a name */
+/* A file in memory with a path */
 static int open_text(const char *text, size_t size, char *path)
 {
 	int fd = memfd_create("snapshot", MFD_CLOEXEC);
@@ -179,10 +179,10 @@ static void test_bad(void **state)
 			fail_msg("taken as good: %s", texts[i]);
 		snapshot_release(&snapshot);
 	}
-	/* Not a number but a part of a name that does not end where it seems to */
+	/* The digits after an escaped quote are a part of the string, not a number */
 	assert_int_equal(read_text(&snapshot, named, strlen(named)), 0);
 	snapshot_release(&snapshot);
-	/* The controls: the same frames around what is right */
+	/* The controls: the same frames with valid contents */
 	assert_int_equal(read_text(&snapshot, WITH(VCPU("0", ESTIMATE("{\"max_error\":1,\"violations\":0}"))),
 				   strlen(WITH(VCPU("0", ESTIMATE("{\"max_error\":1,\"violations\":0}"))))), 0);
 	snapshot_release(&snapshot);
@@ -193,7 +193,7 @@ static void test_bad(void **state)
 	print_message("%zu texts refused\n", nr);
 }
 
-/* Every beginning of a good text is a bad one */
+/* Every truncation of a valid text is invalid */
 static void test_cut_off(void **state)
 {
 	static const char text[] = WITH(GOOD_VCPU "," VCPU("1", "null"));
@@ -205,7 +205,7 @@ static void test_cut_off(void **state)
 	}
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
 	snapshot_release(&snapshot);
-	/* A NUL does not end it */
+	/* A NUL does not end the text */
 	assert_int_equal(read_text(&snapshot, text, sizeof(text)), -EBADMSG);
 	snapshot_release(&snapshot);
 }
@@ -249,7 +249,7 @@ static void test_too_large(void **state)
 	free(text);
 }
 
-/* Two VMs, one scaled and named, one without anything known */
+/* Two VMs: one is scaled and named; nothing is known of the other */
 static void fill(struct host *host, struct host_vm *vms)
 {
 	static const int64_t offsets[] = { -9, INT64_MAX, INT64_MIN, -5000000000 };
@@ -314,7 +314,7 @@ static void test_round_trip(void **state)
 	assert_non_null(strstr(text, "\"initial\": { \"offset\": -9, \"ratio\": 351843720888320, "
 				     "\"frac_bits\": 48 }"));
 	assert_non_null(strstr(text, "\"delta\": -9223372036854775800"));
-	/* From the greatest to the least is one cycle forward, modulo 2^64 */
+	/* From the largest to the smallest offset is one cycle forward, modulo 2^64 */
 	assert_non_null(strstr(text, "\"previous\": 9223372036854775807, \"next\": -9223372036854775808, "
 				     "\"delta\": 1,"));
 
@@ -338,7 +338,7 @@ static void test_round_trip(void **state)
 	snapshot_release(&snapshot);
 	free(text);
 
-	/* One of them, with a loss at the end: then the current value is unknown */
+	/* Only one VM, with a loss at the end: then the current value is unknown */
 	report.only = &vms[0];
 	vms[0].history.vcpus[0].lost_after = true;
 	show_report_complete(&report);
@@ -351,7 +351,7 @@ static void test_round_trip(void **state)
 	snapshot_release(&snapshot);
 	free(text);
 
-	/* A live host's own value is still known */
+	/* A value that was read from a live host is still known */
 	vms[0].now = &(struct vcpu_now) { .known = true, .host_tsc = 77, .map.offset = -1 };
 	text = written(&report);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
@@ -362,7 +362,7 @@ static void test_round_trip(void **state)
 	snapshot_release(&snapshot);
 	free(text);
 
-	/* An estimate stays one */
+	/* An estimate is marked as one */
 	vms[0].now->bound = (struct estimate_bound) { true, 38351, 2 };
 	text = written(&report);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
@@ -375,7 +375,7 @@ static void test_round_trip(void **state)
 	vm_history_release(&vms[1].history);
 }
 
-/* Not all of it is written: without memory, also for what is worked out meanwhile, and on a full disk */
+/* Writing fails: without memory, also during computation, and on a full disk */
 static void test_write_fails(void **state)
 {
 	struct host_vm vms[2];

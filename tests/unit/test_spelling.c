@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Words with errors of each kind, and those that are too far from any. */
+/* Words with each kind of error, and words that are too far from any. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static void test_near(void **state)
 {
 	static const struct { const char *word, *nearest; size_t errors; } cases[] = {
 		{ "show", "show", 0 }, { "SHOW", "show", 0 },
-		/* A letter is missing, too many, wrong, or in another place */
+		/* A letter is missing, extra, wrong, or swapped */
 		{ "sho", "show", 1 }, { "shoow", "show", 1 }, { "shew", "show", 1 }, { "hsow", "show", 1 }, { "shwo", "show", 1 },
 		{ "chcek", "check", 1 }, { "ckech", "check", 2 }, { "exprt", "export", 1 }, { "xeprot", "export", 2 },
 		/* The nearer one of two */
@@ -43,7 +43,7 @@ static void test_near(void **state)
 
 static void test_far(void **state)
 {
-	/* In a short word two errors are too many. The last one is longer than what is tried. */
+	/* Two errors are too many in a short word. The last word is longer than the longest that is compared. */
 	static const char *const far[] = {
 		"", "x", "ls", "hosw?", "shovel", "spread", "expert-mode", "a-word-of-many-letters-and-more-ye",
 	};

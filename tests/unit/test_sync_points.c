@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* A guest's CPUs as the sync points for its file, and what of it is in doubt. */
+/* The sync points for a guest's file, made from its CPUs, and the doubts about them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -27,7 +27,7 @@
 
 static char said[4096];
 
-/* A guest of two CPUs whose offset does not change, with a host of which all is known */
+/* A guest with two CPUs and a constant offset; everything is known of its host */
 struct world {
 	struct error			error;
 	struct trace_dat		host_dat;
@@ -36,7 +36,7 @@ struct world {
 	struct host			host;
 	struct guest_cpu		cpus[2];
 	struct guest_buffer		guest;
-	struct vcpu_history		source;		/* as the host has it */
+	struct vcpu_history		source;		/* the host's history */
 	struct guest_vcpu_source	sources[2];
 	struct guest_vcpu		vcpus[2];
 	struct guest_vcpus		guest_vcpus;
@@ -72,7 +72,7 @@ static struct world *begin(void)
 	return &w;
 }
 
-/* What stamp prints is in @said */
+/* Build the sync points; @said gets the lines that stamp would print */
 static int build_by(struct world *w, bool by_stream)
 {
 	int ret = sync_points_build(&w->points, &w->host, &w->guest_vcpus, &w->guest, by_stream);
@@ -124,7 +124,7 @@ static void test_still(void **state)
 	end(w);
 }
 
-/* One that was recorded before its host: it is said, and the sync points begin there */
+/* A guest that was recorded before its host: a note reports it, and the sync points begin at the guest's first event */
 static void test_begins_before(void **state)
 {
 	struct world *w = begin();
@@ -155,7 +155,7 @@ struct gap_case {
 	const char		*name;
 	struct lost_range	lost[2];
 	size_t			nr_lost;
-	size_t			segment;	/* before which something was lost; 2 after the last one */
+	size_t			segment;	/* events were lost before this one; 2: after the last one */
 	uint64_t		begins;
 	const char		*doubt;
 };
@@ -227,7 +227,7 @@ static void test_doubts(void **state)
 	end(w);
 }
 
-/* Ten lines, and all are counted */
+/* At most ten lines are printed; all doubts are counted */
 static void test_many_doubts(void **state)
 {
 	for (size_t nr = 9; nr <= 12; nr++) {
@@ -239,7 +239,7 @@ static void test_many_doubts(void **state)
 		}
 		w->vcpus[1].nr_sources = 0;
 		assert_int_equal(build(w), 0);
-		/* And one that there are more */
+		/* One more line reports that there are more */
 		assert_int_equal(w->points.findings.nr, nr <= 10 ? nr : 11);
 		assert_int_equal(w->points.findings.nr_doubts, nr);
 		end(w);
@@ -355,7 +355,7 @@ static void test_refused(void **state)
 	}
 }
 
-/* If events have their times by their place in the stream, a jump that TIME_SHIFT cannot express is not a doubt */
+/* If events get their times by their place in the stream, a jump that TIME_SHIFT cannot express is not a doubt */
 static void test_by_stream(void **state)
 {
 	for (int undecided = 0; undecided < 2; undecided++) {
@@ -376,7 +376,7 @@ static void test_by_stream(void **state)
 		w->vcpus[1].undecided = undecided;
 		assert_int_equal(build_by(w, false), 0);
 		assert_int_equal(w->points.findings.nr_doubts, 1);
-		/* It can where the events themselves show the place of each */
+		/* --rewrite can if the events themselves show where the jump is */
 		assert_int_equal(strstr(said, "--rewrite can") != NULL, !undecided);
 		end(w);
 	}

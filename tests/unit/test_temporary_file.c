@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Nothing is left of a file that is not finished, however early or late a signal ends the process. */
+/* Nothing is left of an unfinished file, however early or late a signal ends the process. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,7 +23,7 @@
 static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ };
 #define NR_SIGNALS	(sizeof(signals) / sizeof(signals[0]))
 
-/* The signal that comes as soon as a file is there */
+/* The signal that is raised as soon as a file exists */
 static int early;
 
 int __real_mkostemp64(char *template, int flags);
@@ -63,7 +63,10 @@ static void finished(int number)
 	raise(number);
 }
 
-/* A process, which has a directory of its own: how does it end, and is the directory empty then? */
+/*
+ * Run @run in a process with its own directory. Check that the signal ends
+ * it. Returns: whether the directory is empty then.
+ */
 static bool leaves_nothing(void (*run)(int number), int number)
 {
 	const struct sigaction ordinary = { .sa_handler = SIG_DFL };
@@ -76,7 +79,7 @@ static bool leaves_nothing(void (*run)(int number), int number)
 	assert_non_null(mkdtemp(directory));
 	pid = fork();
 	if (!pid) {
-		/* Whoever runs this may ignore it */
+		/* The test may be run with this signal ignored */
 		sigaction(number, &ordinary, NULL);
 		if (!chdir(directory))
 			run(number);

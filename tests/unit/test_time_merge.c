@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Sources of any number and length come out as one sequence: by time, and equal times as the sources were added. */
+/*
+ * Any number of sources of any length become one sequence: ordered by time, and for equal times in the order in which
+ * the sources were added.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +81,7 @@ static void test_order(void **state)
 	}
 }
 
-/* Whichever source fails, and whenever, it is named */
+/* Whichever source fails, and whenever, the error names it */
 static void test_errors(void **state)
 {
 	static struct list lists[3];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The sync points of TIME_SHIFT, read the way stock readers read them.
+ * The sync points of TIME_SHIFT, applied as stock readers apply them.
  *
- * reader_host() below is a model of that reader, written from what is known of its behaviour, with
- * every step of its signed 64-bit arithmetic checked. Its results are compared with the exact
- * mapping (oracle.c), for histories made up at random from a fixed seed.
+ * reader_host() below is a model of such a reader, written from what is known of its behaviour, with every step of
+ * its signed 64-bit arithmetic checked. Its results are compared with the exact mapping (oracle.c), for random
+ * histories from a fixed seed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,14 +34,14 @@ struct change {
 	struct tsc_mapping	map;
 };
 
-/* What happens to a vCPU, in the order of time; the histories under test are made from it */
+/* The changes of a vCPU, in the order of time; the histories under test are made from it */
 struct script {
 	struct tsc_mapping	initial;
 	struct change		*changes;
 	size_t			nr;
 };
 
-/* Guest times that a vCPU really had, under one mapping */
+/* Guest times that a vCPU had under one mapping */
 struct piece {
 	uint64_t		from;
 	uint64_t		to;
@@ -54,9 +54,9 @@ static uint64_t distance(uint64_t a, uint64_t b)
 }
 
 /*
- * The stock reader. The search compares times as unsigned numbers, and takes the pair whose first
- * sync point is the last at or before @ts; outside of the sync points it extends the first and the last pair.
- * With two sync points it does not search at all.
+ * The stock reader. Its search compares times as unsigned numbers, and takes the pair whose first sync point is the
+ * last one at or before @ts. Outside of the sync points it extends the first or the last pair. With two sync points
+ * it does not search at all.
  */
 static uint64_t reader_host(const struct time_shift_point *points, size_t nr, uint64_t ts)
 {
@@ -74,7 +74,7 @@ static uint64_t reader_host(const struct time_shift_point *points, size_t nr, ui
 	assert_false(
 		__builtin_sub_overflow(points[low + 1].guest_tsc, points[low].guest_tsc, &length));
 	assert_false(__builtin_sub_overflow((int64_t)ts, points[low].guest_tsc, &along));
-	/* On a sync point the difference does not count: 0 times anything, even if it wrapped */
+	/* On a sync point the difference does not matter: it is multiplied by 0, even if it wrapped */
 	if (!along)
 		return ts + (uint64_t)points[low].correction;
 	assert_false(
@@ -119,7 +119,7 @@ static int build(struct time_shift *shift, const struct script *scripts, size_t 
 	return ret;
 }
 
-/* What a script comes to between two host times, without mappings that hold for no time at all */
+/* The pieces of a script between two host times, without mappings that were never in force */
 static size_t make_pieces(struct piece *pieces, const struct script *script, uint64_t from,
 			  uint64_t to)
 {
@@ -153,7 +153,7 @@ static uint64_t exact_host(const struct tsc_mapping *map, uint64_t guest)
 	return host;
 }
 
-/* The rules that hold for every option, and that no product between two neighbours overflows */
+/* Check the rules for every option, and that no product between two neighbours overflows */
 static void check_rules(const struct time_shift *shift)
 {
 	assert_true(shift->nr_points >= 2);
@@ -167,7 +167,7 @@ static void check_rules(const struct time_shift *shift)
 			assert_true((uint64_t)points[i].guest_tsc < last);
 			reader_host(points, shift->nr_points, last - 1);
 		}
-		/* The pair itself, as the last one is also used at its second sync point */
+		/* Also the second sync point of the last pair, which is used there too */
 		reader_host(points, shift->nr_points, (uint64_t)points[shift->nr_points - 1].guest_tsc);
 	}
 }
@@ -193,8 +193,8 @@ static void compare(const struct time_shift *shift, size_t v, const struct tsc_m
 }
 
 /*
- * A scaled guest that runs on for seven times the length of the last pair: no product overflows. Each of the two
- * sync points is right to a cycle, and the reader extends what they are off by as well.
+ * A scaled guest continues for seven times the length of the last pair: no product overflows. Each of the two sync
+ * points is right to one cycle, and the reader extrapolates their error as well.
  */
 static void check_runs_on(const struct time_shift *shift, size_t v, const struct tsc_mapping *map)
 {
@@ -209,7 +209,7 @@ static void check_runs_on(const struct time_shift *shift, size_t v, const struct
 	}
 }
 
-/* All guest times of a vCPU that moved forward only: at the ends of pieces, at sync points, anywhere */
+/* Check guest times of a vCPU that jumps only forward: at the ends of pieces, at sync points, and at random */
 static void check_forward(const struct time_shift *shift, size_t v, const struct script *script,
 			  uint64_t from, uint64_t to, uint64_t *seed, struct tally *tally)
 {
@@ -226,7 +226,7 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 		compare(shift, v, &p->map, p->to, tally);
 		for (k = 0; k < 1 + 200 / nr; k++)
 			compare(shift, v, &p->map, prng_range(seed, p->from, p->to), tally);
-		/* T-1 is the old line's, also if the guest's TSC never showed it */
+		/* The time before the jump's target is on the old line, even if the guest's TSC never had it */
 		if (i && pieces[i - 1].from < p->from - 1)
 			compare(shift, v, &pieces[i - 1].map, p->from - 1, tally);
 	}
@@ -240,13 +240,13 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 		}
 	}
 
-	/* First and last pair on the line that is valid there */
+	/* The first and the last pair are on the lines that are valid there */
 	for (k = 0; k < 2; k++) {
 		compare(shift, v, &pieces[0].map, (uint64_t)points[k].guest_tsc, tally);
 		compare(shift, v, &pieces[nr - 1].map,
 			(uint64_t)points[shift->nr_points - 1 - k].guest_tsc, tally);
 	}
-	/* So an unscaled guest may begin earlier and end later by any time */
+	/* So an unscaled guest can begin any time earlier and end any time later */
 	if (!tsc_mapping_scaled(&pieces[0].map)) {
 		uint64_t half = pieces[0].from >> 63 << 63;
 
@@ -269,10 +269,10 @@ static void random_forward(struct script *script, size_t nr, uint64_t from, uint
 {
 	struct tsc_mapping map = { .ratio = ratio, .frac_bits = frac_bits };
 	uint64_t host = from, scaled = oracle_guest(&map, from);
-	/* Where scaled guests jump, sync points are laid over what they jump over as well */
+	/* If a scaled guest jumps, the range that it skips needs sync points as well */
 	uint64_t budget = tsc_mapping_scaled(&map) ? to - from : 1ULL << 61;
 
-	/* Guest time starts at 3 at the least, so that there are two sync points before any step */
+	/* Guest time starts at 3 or later, so that there are two sync points before any step */
 	switch (prng(seed) % 4) {
 	case 0:
 		map.offset = 0;
@@ -305,7 +305,7 @@ static void random_forward(struct script *script, size_t nr, uint64_t from, uint
 		host += gap;
 		if (jump > budget / nr)
 			jump = prng_range(seed, 0, budget / nr);
-		map.offset += jump;	/* 0 now and then: an event that changes nothing */
+		map.offset += jump;	/* sometimes 0: an event that changes nothing */
 		script->changes[script->nr++] = (struct change) { host, map };
 	}
 }
@@ -348,7 +348,7 @@ static void test_unscaled(void **state)
 		run_forward(4, few, from, to, prng(&seed) & 1 ? 0 : 1ULL << frac_bits, frac_bits,
 			    &seed, &tally, &points);
 	}
-	/* The smallest traces: a change in nearly each cycle, right after the first */
+	/* The shortest traces: a change in nearly every cycle, right after the first */
 	for (int i = 0; i < 500; i++)
 		run_forward(4, few, 3 + i, 3 + i + prng_range(&seed, 1, 20), 0, 0, &seed, &tally,
 			    &points);
@@ -395,7 +395,7 @@ static void test_scaled(void **state)
 	}
 }
 
-/* A ratio that changes with the offset, as in a migration to a host of another frequency */
+/* A ratio that changes together with the offset, as in a migration to a host with another frequency */
 static void test_ratio_changes(void **state)
 {
 	const struct tsc_mapping fast = { 0, oracle_ratio(5, 4, 48), 48 };
@@ -437,7 +437,7 @@ static void test_offset_zero(void **state)
 	print_message("offset 0 is there\n");
 }
 
-/* Events that change nothing take no sync points: a guest can make as many as it likes */
+/* Events that change nothing get no sync points: a guest can cause as many as it likes */
 static void test_written_again(void **state)
 {
 	struct change changes[] = {
@@ -456,8 +456,8 @@ static void test_written_again(void **state)
 }
 
 /*
- * A vCPU with fewer changes than others gets as many sync points, and runs on along its line for as long as they
- * reach
+ * A vCPU with fewer changes than others gets as many sync points: it
+ * continues along its line for as long as they reach
  */
 static void test_fewer_changes(void **state)
 {
@@ -477,14 +477,14 @@ static void test_fewer_changes(void **state)
 		compare(&shift, 0, &fast, oracle_guest(&fast, to + seconds * GHZ), &tally);
 	time_shift_release(&shift);
 
-	/* Not into the other half of 64 bits, where this line is not valid */
+	/* But not into the other half of 64 bits, where this line is not valid */
 	scripts[0].initial = (struct tsc_mapping) { .offset = INT64_MAX - (int64_t)to - 10 };
 	assert_int_equal(build(&shift, scripts, 1, from, to), 0);
 	time_shift_release(&shift);
 	assert_int_equal(build(&shift, scripts, 2, from, to), -ERANGE);
 }
 
-/* Changes before the trace are over, changes after it are not used */
+/* Only the last change before the trace is in force in it; changes after it are not used */
 static void test_outside(void **state)
 {
 	struct change changes[] = {
@@ -511,9 +511,8 @@ static void test_outside(void **state)
 }
 
 /*
- * Small histories with jumps in both directions, played through cycle by cycle: each guest time
- * that the vCPU had once, and that no backward jump made ambiguous, must be read as the host time
- * it had.
+ * Small histories with jumps in both directions, tried cycle by cycle: each guest time that the vCPU had once, and
+ * that no backward jump made ambiguous, must be converted to its host time.
  */
 static void play(const struct script *script, uint64_t from, uint64_t to, struct tally *tally)
 {
@@ -546,7 +545,7 @@ static void play(const struct script *script, uint64_t from, uint64_t to, struct
 	}
 	free(vcpu.segments);
 	for (guest = 0; guest < TOP; guest++)
-		/* Not passed twice and outside of each reported range */
+		/* Every time that occurs twice is in a reported range */
 		assert_int_not_equal(seen[guest], 2);
 
 	assert_int_equal(build(&shift, script, 1, from, to), 0);
@@ -580,7 +579,7 @@ static void random_jumps(struct script *script, uint64_t from, uint64_t to, bool
 
 static void test_backward(void **state)
 {
-	/* Back by 500 at host 2000: guest 2500 to 3000 is passed twice, the first counts */
+	/* Back by 500 at host 2000: guest 2500 to 3000 occurs twice, the first occurrence counts */
 	struct change back = { 2000, { .offset = 500 } };
 	struct script one = { { .offset = 1000 }, &back, 1 };
 	struct change changes[8];
@@ -597,7 +596,7 @@ static void test_backward(void **state)
 		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 500);
 	time_shift_release(&shift);
 
-	/* In the first cycle: what the guest recorded before is on the old line nevertheless */
+	/* A jump in the first cycle: what the guest recorded before it is still on the old line */
 	back.host = 1001;
 	assert_int_equal(build(&shift, &one, 1, 1000, 5000), 0);
 	check_rules(&shift);
@@ -618,7 +617,7 @@ static void test_backward(void **state)
 		tally.compared);
 }
 
-/* The guest's TSC begins at 0 or so, and moves at once: there is hardly room for two sync points before the step */
+/* The guest's TSC begins near 0 and jumps at once: there is hardly room for two sync points before the step */
 static void test_first_cycles(void **state)
 {
 	struct change change = { 0 };
@@ -638,7 +637,7 @@ static void test_first_cycles(void **state)
 	assert_true(tally.compared > 1000);
 }
 
-/* Several changes in the same cycle: only the last one ever held */
+/* Several changes in the same cycle: only the last one was ever in force */
 static void test_equal_times(void **state)
 {
 	struct change changes[8] = {
@@ -667,8 +666,8 @@ static void test_equal_times(void **state)
 }
 
 /*
- * At the ends of 64 bits not everything can be expressed. What time_shift_build() does give must be
- * right, and what stays forward within one half of the guest's times it must give.
+ * At the ends of 64 bits not everything can be expressed. Any result of time_shift_build() must be right. It must
+ * give one for forward jumps within one half of the guest's times.
  */
 static void test_ends(void **state)
 {
@@ -686,7 +685,7 @@ static void test_ends(void **state)
 	struct time_shift none;
 	uint64_t seed = 16;
 
-	/* The guest's last cycle of all: a second sync point after it does not fit */
+	/* The last possible guest time: a second sync point after it does not fit */
 	if (!build(&none, &at_the_end, 1, 0, 0)) {
 		check_rules(&none);
 		time_shift_release(&none);
@@ -724,13 +723,12 @@ static void test_ends(void **state)
 				uint64_t ts =
 					this->from + prng_range(&seed, 0, this->to - this->from);
 
-				/* Not where the guest was twice */
+				/* Skip times that the guest had twice */
 				if (ts - other->from <= other->to - other->from + 1)
 					continue;
 				/*
-				 * Nor, after a backward jump, where only the old line's extension
-				 * says something: guest times from the new line's first to the
-				 * jump are the ambiguous range
+				 * After a backward jump, also skip times that only the old line's extension covers:
+				 * guest times from the new line's first to the jump are the ambiguous range
 				 */
 				if ((int64_t)(p[1].from - p[0].to) <= 0 &&
 				    ts - p[1].from <= p[0].to + 1 - p[1].from)
@@ -746,8 +744,8 @@ static void test_ends(void **state)
 }
 
 /*
- * Each vCPU has a part of the option. If the changes of the first one fit into it, the second one is refused because
- * nothing is known of it.
+ * Each vCPU has an equal part of the option. If the changes of the first vCPU fit into it, the second one is refused
+ * because nothing is known of it.
  */
 static void test_too_large(void **state)
 {
@@ -764,7 +762,7 @@ static void test_too_large(void **state)
 	for (size_t i = 0; i < ROOM; i++)
 		changes[i] = (struct change) { 1000 + 100 * i, { .offset = 10 * (i + 1) } };
 	for (int fits = 0; fits < 2; fits++) {
-		/* Each change is two sync points, and there are two more */
+		/* Each change takes two sync points, and there are two more */
 		script.nr = fits ? ROOM / 8 : ROOM / 2;
 		make_history(&many, &script);
 		vcpus[0] = &many;
@@ -773,12 +771,12 @@ static void test_too_large(void **state)
 		assert_null(shift.points);
 		free(many.segments);
 	}
-	/* Without room for two sync points of each vCPU none is looked at */
+	/* Without room for two sync points of each vCPU, no vCPU is looked at */
 	assert_int_equal(time_shift_build(&shift, vcpus, 1ULL << 40, 10, 20), -E2BIG);
 	free(vcpus);
 }
 
-/* Each byte of the option, as trace-cmd.dat.v7(5) has it */
+/* Every byte of the option, as trace-cmd.dat.v7(5) describes it */
 static void test_encode(void **state)
 {
 	struct time_shift_point points[] = {
@@ -824,7 +822,10 @@ static void test_encode(void **state)
 /* As many changes of a vCPU as its option has room for, and one more */
 static void test_too_many(void **state)
 {
-	/* How many changes make an option of 128 MiB: each is two sync points, of 32 bytes for each of the vCPUs */
+	/*
+	 * The number of changes that make an option of 128 MiB: each takes
+	 * two sync points, with 32 bytes for each vCPU
+	 */
 	static const struct {
 		size_t	nr_vcpus;
 		size_t	changes;
@@ -873,7 +874,7 @@ static int64_t correction_at(const struct time_shift *shift, uint64_t guest_tsc)
 	return (int64_t)(reader_host(time_shift_vcpu(shift, 0), shift->nr_points, guest_tsc) - guest_tsc);
 }
 
-/* Where a TSC jumped backward the guest's events may say which times are after it; and where it began */
+/* The guest's events can decide which times are after a backward jump, and where the history begins */
 static void test_by_events(void **state)
 {
 	static const struct { const char *name; uint64_t guest_from; uint64_t last_before; } cases[] = {
@@ -899,7 +900,7 @@ static void test_by_events(void **state)
 		assert_int_equal(time_shift_vcpu(&shift, 0)[0].guest_tsc, 9900);
 		time_shift_release(&shift);
 
-		/* There is nothing of it before it begins */
+		/* The history has nothing before its begin */
 		vcpu.begins = 30000;
 		assert_int_equal(time_shift_build(&shift, vcpus, 1, 10000, 90000), 0);
 		assert_int_equal(time_shift_vcpu(&shift, 0)[0].guest_tsc, 29900);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/*
- * Two corrections as one: a reader makes of each guest time with the one what it makes with both, one after the other.
- */
+/* Two corrections composed into one: a reader gets the same times with it as with both, one after the other. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +23,7 @@
 #define MAX_STEPS	6
 #define NR_VCPUS	3
 
-/* What a reader makes of sync points that are written into a file */
+/* Encode sync points and decode them as a reader does */
 static struct time_shift_reader read_back(const struct time_shift *shift)
 {
 	struct time_shift_reader reader;
@@ -38,7 +36,7 @@ static struct time_shift_reader read_back(const struct time_shift *shift)
 	return reader;
 }
 
-/* The host's own correction: steps forward, in between it is constant or rises */
+/* The host's own correction: forward steps, between which it is constant or rises */
 static struct time_shift_reader make_after(size_t steps, bool rises, uint64_t *seed)
 {
 	struct time_shift_point points[2 * MAX_STEPS + 2];
@@ -96,7 +94,7 @@ static void check_at(const struct time_shift_reader *both, const struct time_shi
 			 (unsigned long)wanted);
 }
 
-/* Around each bend of both and anywhere */
+/* Check times around each sync point and at random */
 static void check_composed(const struct time_shift *shift, const struct time_shift_reader *guest,
 			   const struct time_shift_reader *after, uint64_t tolerance, uint64_t *seed)
 {
@@ -116,7 +114,7 @@ static void check_composed(const struct time_shift *shift, const struct time_shi
 		}
 		for (int i = 0; i < 2000; i++)
 			check_at(&both, guest, after, vcpu, prng_range(seed, first, last), tolerance);
-		/* The ends go on as they did */
+		/* The ends continue as before */
 		check_at(&both, guest, after, vcpu, first - 1, tolerance);
 		check_at(&both, guest, after, vcpu, last + 1, tolerance);
 	}
@@ -162,7 +160,7 @@ static void test_both(void **state)
 	}
 }
 
-/* A step of the other one at each end of a line, and next to it */
+/* A step of the second correction at and near each end of a line of the first */
 static void test_step_at_ends(void **state)
 {
 	for (uint64_t step = 4997; step <= 5003; step++) {
@@ -191,7 +189,7 @@ static void test_step_at_ends(void **state)
 	}
 }
 
-/* Products of readers stay below 2^60 however steep a correction is */
+/* Readers' products stay below 2^60, however steep a correction is */
 static void test_steep(void **state)
 {
 	struct time_shift_point after_points[] = { { 1000, 0 }, { 1LL << 31, 1LL << 31 } };
@@ -203,7 +201,7 @@ static void test_steep(void **state)
 	shift.points[0] = (struct time_shift_point) { 5000, 100 };
 	shift.points[1] = (struct time_shift_point) { (1LL << 31) - 5000, 100 };
 	assert_int_equal(time_shift_compose(&shift, &after), 0);
-	/* Half of the length is a quarter of the product */
+	/* Halving the length divides the product by four */
 	assert_int_equal(shift.nr_points, 5);
 	for (size_t i = 1; i < shift.nr_points; i++) {
 		unsigned __int128 length = shift.points[i].guest_tsc - shift.points[i - 1].guest_tsc;
@@ -215,7 +213,7 @@ static void test_steep(void **state)
 	time_shift_reader_release(&after);
 }
 
-/* A step is one however high it is: there is nothing between its ends */
+/* A step stays a step, however high it is: there is nothing between its ends */
 static void test_high_step(void **state)
 {
 	struct time_shift_point after_points[] = { { 1, 0 }, { 7999, 0 }, { 8000, 1LL << 61 }, { 20000, 1LL << 61 } };
@@ -261,7 +259,7 @@ static void test_limits(void **state)
 		ret = time_shift_compose(&shift, &after);
 		if (ret != cases[i].result)
 			fail_msg("%s: %d", cases[i].name, ret);
-		/* After an error all is as it was */
+		/* After an error the sync points are unchanged */
 		if (ret)
 			assert_true(shift.points == before && shift.nr_points == 2);
 		time_shift_release(&shift);
@@ -269,7 +267,7 @@ static void test_limits(void **state)
 	time_shift_reader_release(&after);
 }
 
-/* More sync points than the option can have, of many CPUs: refused, and soon */
+/* More sync points than the option can have, for many CPUs: refused quickly */
 static void test_too_many(void **state)
 {
 	const size_t nr = 1 << 12, nr_vcpus = 1 << 15;

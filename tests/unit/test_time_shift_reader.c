@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What stock readers make of a TIME_SHIFT option.
+ * How stock readers apply a TIME_SHIFT option.
  *
- * The options are written here byte by byte, and read by a model that scans all samples from the front
- * and computes in 128 bits, where the reader searches and wraps. What the reader does where numbers wrap
- * or times lie on both sides of 2^63 is compared with the real one, in tests/files.
+ * The options are written here byte by byte, and read by a model. The model scans all samples from the front and
+ * computes in 128 bits, where the reader searches and wraps. The cases in which numbers wrap or times are on both
+ * sides of 2^63 are compared with the real reader in tests/files.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +31,7 @@
 
 typedef __int128 s128;
 
-/* An option as its writer means it */
+/* The contents of an option */
 struct option {
 	uint32_t			flags;
 	uint32_t			nr_vcpus;
@@ -67,7 +67,7 @@ static size_t write_option(const struct option *option, bool fractions, uint8_t 
 	return (uint8_t *)p - bytes;
 }
 
-/* From a copy of exactly that size, so that sanitizers detect a read after it */
+/* Decode a copy of exactly this size, so that sanitizers detect reads after it */
 static int decode(struct time_shift_reader *reader, const uint8_t *bytes, size_t size)
 {
 	uint8_t *copy = malloc(size ? size : 1);
@@ -88,8 +88,8 @@ static void read_option(struct time_shift_reader *reader, const struct option *o
 }
 
 /*
- * The last sample at or before @ts holds, before the first one the first. Samples in any order, all
- * times below 2^63. The last sample counts for the step before only, unless @last_too.
+ * The last sample at or before @ts is used; before the first sample, the first. Samples are in any order, all times
+ * below 2^63. The last sample only ends the step before it, unless @last_too.
  */
 static uint64_t model(const struct option *option, uint32_t vcpu, uint64_t ts, bool last_too)
 {
@@ -117,7 +117,7 @@ static uint64_t model(const struct option *option, uint32_t vcpu, uint64_t ts, b
 			after = &samples[i];
 	}
 	if (!after && !last_too) {
-		/* The last one only ends the last step */
+		/* The last sample only ends the last step */
 		after = at;
 		at = NULL;
 		for (uint32_t i = 0; i < nr; i++) {
@@ -181,7 +181,7 @@ static void test_model(void **state)
 				uint64_t ts = prng_range(&seed, from > 10 ? from - 10 : 0, to + 10);
 				uint64_t exact = model(&option, v, ts, false);
 
-				/* At the samples themselves as well */
+				/* Also at the samples themselves */
 				if (k < 8 && v < option.nr_vcpus && option.nr[v]) {
 					ts = option.samples[v][k % option.nr[v]].ts;
 					exact = model(&option, v, ts, false);
@@ -197,13 +197,13 @@ static void test_model(void **state)
 		}
 		time_shift_reader_release(&reader);
 	}
-	/* The control: had the last sample been applied it would have been seen */
+	/* The control: applying the last sample would be noticed */
 	assert_true(steps_differ > 1000);
 	print_message("%zu times as the model has them; %zu would differ if the last step counted\n",
 		      compared, steps_differ);
 }
 
-/* Each length but the right ones is an error, or no option at all */
+/* Every wrong length is an error, or no option at all */
 static void test_cut_off(void **state)
 {
 	struct option option = {
@@ -228,7 +228,7 @@ static void test_cut_off(void **state)
 		if (ret != wanted)
 			fail_msg("%zu of %zu bytes: %d instead of %d", size, whole, ret, wanted);
 		assert_int_equal(reader.nr_vcpus, ret ? 0 : 3);
-		/* After an error as well: nothing is corrected */
+		/* After an error nothing is corrected */
 		assert_int_equal(time_shift_apply(&reader, 2, 6), ret ? 6 : 14);
 		assert_int_equal(time_shift_apply(&reader, 1, 6), 6);
 		assert_int_equal(time_shift_apply(&reader, 3, 6), 6);
@@ -238,7 +238,7 @@ static void test_cut_off(void **state)
 	print_message("%zu lengths\n", whole + 8);
 }
 
-/* Counts that claim more than there is, up to products that do not fit 64 bits */
+/* Counts that exceed the option, up to products that do not fit into 64 bits */
 static void test_counts(void **state)
 {
 	static const uint32_t counts[] = {
@@ -254,7 +254,7 @@ static void test_counts(void **state)
 	assert_int_equal(decode(&reader, bytes, size), 0);
 	time_shift_reader_release(&reader);
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
-		/* Of vCPUs, and of the first one's samples */
+		/* The number of vCPUs, and of samples of the first one */
 		for (size_t at = 12; at <= 16; at += 4) {
 			write_option(&option, true, bytes);
 			memcpy(bytes + at, &counts[i], 4);
@@ -262,7 +262,7 @@ static void test_counts(void **state)
 			time_shift_reader_release(&reader);
 		}
 	}
-	/* None: readers do as if there were no option */
+	/* No vCPUs: readers behave as without the option */
 	write_option(&option, true, bytes);
 	memset(bytes + 12, 0, 4);
 	assert_int_equal(decode(&reader, bytes, size), 0);
@@ -341,14 +341,14 @@ static void test_known(void **state)
 		if (host != k->host)
 			fail_msg("%s: %" PRIu64 " instead of %" PRIu64, k->what, host, k->host);
 		time_shift_reader_release(&reader);
-		/* The control: without the option each but those that say so would be another time */
+		/* The control: without the option the times would differ, except where the case says so */
 		caught += k->ts != k->host;
 	}
 	assert_true(caught >= nr - 2);
 	print_message("%zu options of one vCPU\n", nr);
 }
 
-/* What time_shift_encode() writes is read as what was meant: to the cycle */
+/* The output of time_shift_encode() is read back exactly, to the cycle */
 static void test_round_trip(void **state)
 {
 	uint64_t seed = 22;

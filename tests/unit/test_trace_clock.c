@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Is a buffer's clock the TSC? The name in its option, the kernel's counts and the option TRACECLOCK may each
- * say something else.
+ * Whether a buffer's clock is the TSC. The name in its option, the kernel's counts and the option TRACECLOCK can
+ * contradict each other.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +30,7 @@
 #define TSC_CHOSEN	"local global [x86-tsc]\n"
 #define LOCAL_CHOSEN	"[local] global x86-tsc\n"
 
-/* A file that has these options, each a text, and nothing else */
+/* A file with text options only */
 struct file {
 	struct trace_dat_option	options[8];
 	struct trace_dat	dat;
@@ -65,30 +65,30 @@ static void test_clock(void **state)
 		{ "", "local", NULL, NULL, NULL, false },
 		{ "", "counter", COUNTER, NULL, NULL, false },
 		{ "", "local", CYCLES, NULL, NULL, false },
-		/* A guest's top buffer where only instances were recorded on the host */
+		/* A guest's top buffer, when only instances were recorded on the host */
 		{ "", "local", NULL, NULL, TSC_CHOSEN, true },
 		{ "", "local", CYCLES, NULL, TSC_CHOSEN, true },
 		{ "", "local", SECONDS, NULL, TSC_CHOSEN, false },
 		{ "", "local", NULL, NULL, LOCAL_CHOSEN, false },
-		/* Any other name is its own */
+		/* Any other name counts */
 		{ "", "mono", NULL, NULL, TSC_CHOSEN, false },
 		{ "", "counter", COUNTER, NULL, TSC_CHOSEN, false },
-		/* Some versions name none */
+		/* Some versions of trace-cmd do not name the clock */
 		{ "", "", NULL, NULL, NULL, false },
 		{ "", "", NULL, NULL, TSC_CHOSEN, true },
 		{ "", "", CYCLES, NULL, NULL, true },
 		{ "", "", COUNTER, NULL, NULL, false },
 		{ "", "", SECONDS, NULL, TSC_CHOSEN, false },
-		/* An instance alone: named local, recorded by the TSC */
+		/* Only an instance: named local, recorded with the TSC */
 		{ "mine", "local", NULL, CYCLES, TSC_CHOSEN, true },
 		{ "mine", "local", NULL, NULL, TSC_CHOSEN, true },
 		{ "mine", "local", NULL, CYCLES, NULL, true },
-		/* An instance beside a top buffer of another clock */
+		/* An instance, with a top buffer of another clock */
 		{ "mine", "local", SECONDS, CYCLES, LOCAL_CHOSEN, true },
 		{ "mine", "local", SECONDS, NULL, LOCAL_CHOSEN, false },
 		{ "mine", "local", SECONDS, COUNTER, LOCAL_CHOSEN, false },
 		{ "mine", "local", CYCLES, NULL, NULL, false },
-		/* An instance of another clock beside a top buffer of the TSC */
+		/* An instance with another clock, with a top buffer of the TSC */
 		{ "mine", "x86-tsc", CYCLES, SECONDS, TSC_CHOSEN, false },
 		{ "mine", "x86-tsc", CYCLES, CYCLES, TSC_CHOSEN, true },
 		{ "mine", "local", NULL, SECONDS, TSC_CHOSEN, false },
@@ -151,7 +151,7 @@ static void test_stats(void **state)
 	free(stats);
 }
 
-/* Other texts */
+/* Unexpected texts */
 static void test_absurd_stats(void **state)
 {
 	static const char *const texts[] = {
@@ -162,7 +162,7 @@ static void test_absurd_stats(void **state)
 	struct cpu_stats stats;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		/* It ends with the block: a sanitizer detects reads after it */
+		/* The allocation ends with the text, so that a sanitizer detects reads after it */
 		char *text = strdup(texts[i]);
 
 		cpu_stats_parse(&stats, text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Which words of a command line are trace-cmd's, and what they ask for. */
+/* Which words of a command line are trace-cmd's options, and what they request. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ static const struct {
 	{ "record -C x86-tsc -A g -Cx86-tsc", { .nr_guests = 1, .clock = true, .tsc_clock = true } },
 	{ "record -C mono -A g -e x86-tsc", { .nr_guests = 1, .clock = true } },
 	{ "record -A g -C x86-tsc -e sched sleep 10", { .nr_guests = 1, .clock = true, .tsc_clock = true } },
-	/* What comes after them is the command's */
+	/* Words after the options belong to the command */
 	{ "record -e sched ls -A", { 0 } },
 	{ "record -e sched ls -A -C x86-tsc", { 0 } },
 	{ "record -- ls -A", { 0 } },
@@ -36,12 +36,12 @@ static const struct {
 	{ "record --tsync-interval=5 -A g ls -A", { .nr_guests = 1 } },
 	{ "record --tsync 5 -A g ls -A", { .nr_guests = 1 } },
 	{ "record --poll ls -A", { 0 } },
-	/* A value may look like an option */
+	/* A value can look like an option */
 	{ "record -o -A -e sched", { .output = "-A" } },
 	{ "record -A g -o first.dat -oh.dat ls -o x", { .nr_guests = 1, .output = "h.dat" } },
 	{ "record -o", { 0 } },
 	{ "record -A", { .nr_guests = 1 } },
-	/* In record -P is a process */
+	/* With record, -P takes a process */
 	{ "record -P 3", { 0 } },
 	{ "agent", { 0 } },
 	{ "agent -p 823 -N host", { 0 } },
@@ -70,7 +70,7 @@ static void test_lines(void **state)
 	}
 }
 
-/* Words, and which of them ends with the guests */
+/* Command lines, their guests, and the words that end with the guests' names */
 static const struct {
 	const char	*line;
 	int		words[2];
@@ -102,7 +102,7 @@ static void test_guests(void **state)
 				continue;
 			}
 			assert_string_equal(value, guests[i].guests[g]);
-			/* It lies in the word, so that the word can be written anew */
+			/* The value is the end of the word, so that the word can be rewritten */
 			assert_ptr_equal(value + strlen(value), words[word] + strlen(words[word]));
 		}
 	}

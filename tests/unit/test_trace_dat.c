@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Reading trace.dat files: the contents of a good one, and for each way in which one can be wrong an error with the
- * place and the cause, whichever part is read.
+ * Reading trace.dat files: the contents of a valid file. For each kind of damage there is an error with the place and
+ * the cause, whichever part is read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 #include "trace_dat.h"
 #include "trace_stream.h"
 
-/* What reading a file came to */
+/* The result of reading a file */
 struct outcome {
 	int		error;
 	char		text[256];
@@ -57,14 +57,14 @@ static int read_events(struct trace_dat *dat, const struct trace_dat_buffer *buf
 	for (int i = 0; i < 3 && ret < 0; i++)
 		trace_stream_next(&stream, &cpu);
 	trace_stream_close(&stream);
-	/* Each stream gave back what it took */
+	/* Each stream returned the bytes that it reserved */
 	assert_int_equal(dat->stream_bytes, 0);
 	return ret;
 }
 
 static struct error error;
 
-/* All that verbs do with a file */
+/* Everything that verbs do with a file */
 static void use(int fd, struct outcome *outcome)
 {
 	struct trace_dat dat;
@@ -76,13 +76,13 @@ static void use(int fd, struct outcome *outcome)
 	error = (struct error) { 0 };
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ret = trace_dat_open(&dat, path, &error);
-	/* However they are linked */
+	/* However the sections are linked */
 	assert_true(dat.nr_options <= dat.size / TRACE_DAT_OPTION_HEADER);
 	if (!ret) {
 		found = trace_dat_event_format(&dat, "kvm", "kvm_write_tsc_offset", &text, &size);
 		outcome->format = !found;
 		if (!found) {
-			/* What tep_parse_event() may read */
+			/* tep_parse_event() may read this much */
 			assert_int_equal(strlen(text), size);
 			free(text);
 		} else if (found != -ENOENT) {
@@ -94,7 +94,7 @@ static void use(int fd, struct outcome *outcome)
 		ret = read_events(&dat, &dat.buffers[i], outcome);
 	}
 	outcome->error = ret;
-	/* What is wrong, without the name of the file */
+	/* The text of the error, without the name of the file */
 	error.path = NULL;
 	if (ret)
 		error_line(&error, outcome->text, sizeof(outcome->text));
@@ -247,7 +247,7 @@ static void test_events(void **state)
 	}
 }
 
-/* Where times are equal, the CPU with the lower number comes first, as readers show it */
+/* If times are equal, the CPU with the lower number comes first, as readers show it */
 static void test_equal_times(void **state)
 {
 	enum { CPUS = 33, EVENTS = 3 };
@@ -296,7 +296,7 @@ static void open_cpu(struct cpu_stream *stream, struct trace_dat *dat, size_t cp
 	assert_int_equal(cpu_stream_open(stream, dat, &dat->buffers[0], &dat->buffers[0].cpus[cpu]), 0);
 }
 
-/* Since when events are missing: since the last one before, or ever */
+/* The time since which events are missing: the last event before them, or 0 */
 static void test_lost_since(void **state)
 {
 	struct cpu_stream stream;
@@ -322,7 +322,7 @@ static void test_lost_since(void **state)
 	dat_file_release(&file);
 }
 
-/* What follows a damaged page is not read as if nothing had been */
+/* Nothing is read after a damaged page */
 static void test_end_after_error(void **state)
 {
 	for (size_t i = 1; i < NR_KINDS; i += 2) {
@@ -331,7 +331,7 @@ static void test_end_after_error(void **state)
 		struct trace_dat dat;
 
 		dat_file_build(&file, kinds[i].version, kinds[i].compression);
-		/* How much there is in the first page, or in the first chunk */
+		/* The committed size of the first page, or the packed size of the first chunk */
 		dat_set(&file, file.pages[0] + 8, DAT_PAGE_SIZE + 8, 4);
 		open_bytes(&dat, &file);
 		open_cpu(&stream, &dat, 0);
@@ -344,7 +344,7 @@ static void test_end_after_error(void **state)
 	}
 }
 
-/* Returns: the time of the first event of a CPU's last page, 0 without, or an error */
+/* Returns: the time of the first event of a CPU's last page, 0 if there is none, or an error */
 static int64_t last_page(struct trace_dat *dat, size_t cpu)
 {
 	struct cpu_stream stream;
@@ -365,7 +365,7 @@ static void test_last_page(void **state)
 	open_bytes(&dat, &file);
 	assert_int_equal(last_page(&dat, 0), 3000);
 	assert_int_equal(last_page(&dat, 1), 2000);
-	/* A file that is truncated within a page: none follows the complete ones */
+	/* A file that is truncated within a page: no complete page follows */
 	dat.buffers[0].cpus[0].size = DAT_PAGE_SIZE + 1;
 	assert_int_equal(last_page(&dat, 0), -EBADMSG);
 	dat.buffers[0].cpus[1].size = 0;
@@ -380,7 +380,7 @@ static void test_last_page(void **state)
 	dat_file_release(&file);
 }
 
-/* A CPU without data: where that would be is of no interest, not even for the number of its chunks */
+/* A CPU without data: the place of its data does not matter, not even for the number of its chunks */
 static void test_empty_cpu(void **state)
 {
 	for (size_t i = 0; i < NR_KINDS; i++) {
@@ -399,7 +399,7 @@ static void test_empty_cpu(void **state)
 	}
 }
 
-/* A file that another process makes shorter after it was opened */
+/* Another process truncates the file after it was opened */
 static void test_shorter_meanwhile(void **state)
 {
 	struct dat_file file;
@@ -416,11 +416,14 @@ static void test_shorter_meanwhile(void **state)
 	dat_file_release(&file);
 }
 
-/* The clock of version 6 is what is in brackets of a text, or all of it: up to the line's end or the option's */
+/*
+ * The clock of version 6 is the word in brackets in a text, or the whole
+ * text, up to the end of the line or of the option
+ */
 static void test_clock_texts(void **state)
 {
 	static const struct {
-		const char	*text;	/* to the option's end there are as many letters c as fit */
+		const char	*text;	/* the rest of the option is filled with c */
 		const char	*clock;
 	} texts[] = {
 		{ "local global [x86-tsc]\n", "x86-tsc" },
@@ -444,7 +447,7 @@ static void test_clock_texts(void **state)
 	}
 }
 
-/* Not usual, and nothing is wrong with it */
+/* Unusual but valid files */
 
 static void lost_with_number(struct dat_file *file)
 {
@@ -467,7 +470,7 @@ static void empty_pages(struct dat_file *file)
 
 static void no_cpus(struct dat_file *file)
 {
-	/* Of the top buffer; page size and section are of no interest then */
+	/* The top buffer has no CPUs: its page size and section do not matter then */
 	dat_set(file, file->buffer[0] + 6, UINT64_MAX, 8);
 	dat_set(file, file->buffer[0] + 6 + 8 + 1 + 8, 0, 8);
 }
@@ -483,7 +486,7 @@ static void no_formats(struct dat_file *file)
 	dat_set(file, file->options + 16 + 14, 4711, 2);
 }
 
-/* What follows the zero in it is not a part of its text */
+/* Bytes after a zero are not a part of the format's text */
 static void zero_in_format(struct dat_file *file)
 {
 	memcpy(file->data + file->event_formats + 16 + 4 + 4 + 4 + 8 + 31 + 8 + 27, "ID\0", 3);
@@ -494,7 +497,7 @@ static void unknown_clock(struct dat_file *file)
 	memcpy(file->data + file->options + 6, "strange\n", 9);
 }
 
-/* A section of options more, with @nr times the same one */
+/* Append a section with @nr copies of an option */
 static void append_options(struct dat_file *file, int id, const void *data, size_t size, size_t nr)
 {
 	size_t at;
@@ -503,7 +506,7 @@ static void append_options(struct dat_file *file, int id, const void *data, size
 	dat_append_number(file, 0, 8);
 	dat_append_number(file, nr * (6 + size) + 14, 8);
 	at = file->size;
-	/* At once: there may be a million */
+	/* In one go: there may be a million */
 	dat_append(file, NULL, nr * (6 + size));
 	for (; nr; nr--, at += 6 + size) {
 		dat_set(file, at, id, 2);
@@ -516,7 +519,7 @@ static void append_options(struct dat_file *file, int id, const void *data, size
 	dat_append_number(file, 0, 8);
 }
 
-/* Of two the later one counts: one more BUFFER, of the first CPU's second page only */
+/* The later of two options counts: add a BUFFER with only the second page of the first CPU */
 static void two_top_buffers(struct dat_file *file)
 {
 	struct dat_file option = { 0 };
@@ -532,14 +535,14 @@ static void two_top_buffers(struct dat_file *file)
 	free(option.data);
 }
 
-/* trace-cmd 3.2 and later count the number of chunks in */
+/* In trace-cmd 3.2 and later the size includes the number of chunks */
 static void counted_chunks(struct dat_file *file)
 {
 	for (int i = 0; i < 2; i++)
 		dat_set(file, file->cpu[i] + 8, dat_get(file, file->cpu[i] + 8, 8) + 4, 8);
 }
 
-/* As trace-cmd writes buffers of a machine with more CPUs: the option rules over the head */
+/* As trace-cmd writes it for a machine with more CPUs: the option takes precedence over the file's header */
 static void more_cpus_by_option(struct dat_file *file)
 {
 	/* Instead of TRACEID */
@@ -558,7 +561,7 @@ static void text_instance_6(struct dat_file *file)
 	memcpy(file->data + file->section[1], "latency  ", 10);
 }
 
-/* The contents of a part: its text, with its size before it in version 6, and a NUL at the end */
+/* The contents of a part: its text, preceded by its size in version 6, and followed by a NUL */
 static void check_part(struct trace_dat *dat, enum trace_dat_option_id id, size_t before, const char *text)
 {
 	uint8_t *bytes;
@@ -588,7 +591,7 @@ static void test_parts(void **state)
 			dat_append_number(&file, ids[i], 8);
 			dat_append_number(&file, strlen(texts[i]), 8);
 			dat_append(&file, texts[i], strlen(texts[i]));
-			/* Each in a section of options that the one before links to */
+			/* Each option is in its own section, which the previous section links to */
 			append_options(&file, ids[i], &at, sizeof(at), 1);
 			file.done[1] = file.size - 14;
 		}
@@ -617,8 +620,8 @@ static void test_last_option_counts(void **state)
 }
 
 /*
- * One more buffer, an instance; returns where its option's content begins. @data: that of the first CPU; after the
- * number of its chunks, which @size does not count, that of the next one.
+ * Append a buffer, an instance. Returns: the offset of its option's payload. @data: data of the first CPU; the next
+ * CPU's data follow after its number of chunks, which @size does not include.
  */
 static size_t append_buffer(struct dat_file *file, uint32_t page_size, uint32_t cpus, size_t data, size_t size)
 {
@@ -644,7 +647,7 @@ static size_t append_buffer(struct dat_file *file, uint32_t page_size, uint32_t 
 	return at + 16 + 6;
 }
 
-/* Sections are compressed one by one: that of a buffer may be as it was recorded */
+/* Sections are compressed separately: a buffer's section can be uncompressed */
 static void buffer_not_compressed(struct dat_file *file)
 {
 	struct dat_file plain;
@@ -659,7 +662,7 @@ static void buffer_not_compressed(struct dat_file *file)
 	dat_file_release(&plain);
 }
 
-/* Events of a kernel with a long of 4 bytes: a page's header has 12 bytes */
+/* Events of a kernel with a 4-byte long: a page's header has 12 bytes */
 static void long_of_4_bytes(struct dat_file *file)
 {
 	const size_t pages[] = { file->pages[0], file->pages[0] + DAT_PAGE_SIZE, file->pages[1], file->instance_pages };
@@ -672,13 +675,13 @@ static void long_of_4_bytes(struct dat_file *file)
 		memmove(file->data + pages[i] + 12, file->data + pages[i] + 16, DAT_PAGE_SIZE - 16);
 }
 
-/* The recorder has one; what the kernel has is in the format of its pages */
+/* The recorder has a 4-byte long; the kernel's size is in the format of its pages */
 static void recorder_of_32_bits(struct dat_file *file)
 {
 	dat_set(file, file->long_size, 4, 1);
 }
 
-/* Too short for the number: not one at all. The rest of it is an option without anything. */
+/* A CPUCOUNT that is too short for the number is ignored. The rest of the bytes is an empty option. */
 static void short_cpu_count(struct dat_file *file)
 {
 	dat_set(file, file->trace_id, TRACE_DAT_CPUCOUNT, 2);
@@ -688,7 +691,7 @@ static void short_cpu_count(struct dat_file *file)
 	dat_set(file, file->trace_id + 10, 0, 4);
 }
 
-/* Not even one of them fits into what is read at once */
+/* A single page exceeds the size of one read */
 static void pages_of_128_kib(struct dat_file *file)
 {
 	const size_t page_size = 128 << 10, at = file->size;
@@ -705,7 +708,7 @@ static void as_many_cpus_as_may_be(struct dat_file *file)
 	append_buffer(file, DAT_PAGE_SIZE, 1 << 14, 0, 0);
 }
 
-/* More than any kernel has: it is as if it were not there */
+/* Larger than any kernel's format: it is ignored */
 static void format_of_2_mib(struct dat_file *file)
 {
 	static const char name[] = "name: kvm_write_tsc_offset\n";
@@ -724,8 +727,8 @@ static void format_of_2_mib(struct dat_file *file)
 }
 
 /*
- * CPUs with a large chunk: the first page of another CPU, and empty ones. Behind what the first page has there may
- * be anything: @noise bytes that cannot be compressed.
+ * Append CPUs that each have a large chunk: a copy of another CPU's first page, and empty pages. The rest of the
+ * first page is arbitrary: @noise incompressible bytes.
  */
 static void append_large_chunks(struct dat_file *file, uint32_t cpus, uint32_t size, size_t noise)
 {
@@ -754,16 +757,16 @@ static void append_large_chunks(struct dat_file *file, uint32_t cpus, uint32_t s
 	free(pages);
 }
 
-/* A hundredth of the result, and some more: not a few bytes that become many */
+/* Somewhat more than a hundredth of the unpacked size, so that it is not a decompression bomb */
 #define PROPORTIONATE	(200U << 10)
 
-/* One more, and they would be too large together */
+/* One more CPU, and all of them together would be too large */
 static void large_chunks(struct dat_file *file)
 {
 	append_large_chunks(file, 15, 16 << 20, PROPORTIONATE);
 }
 
-/* A few bytes that become as much as they may */
+/* A few bytes that unpack to the largest allowed size */
 static void small_bomb(struct dat_file *file)
 {
 	append_large_chunks(file, 1, 15 << 20, 0);
@@ -824,7 +827,7 @@ static void test_unusual(void **state)
 	}
 }
 
-/* Damage that is more than another number; each returns the place that the error has to name */
+/* Damage other than a changed number; each function returns the place that the error has to name */
 
 #define ANYWHERE SIZE_MAX
 
@@ -852,7 +855,7 @@ static size_t unknown_compression(struct dat_file *file)
 	return file->compression;
 }
 
-/* All that follows what a truncated section should have is cut off */
+/* The file ends within a section's header */
 static size_t half_a_section_header(struct dat_file *file)
 {
 	file->size = file->more_options + 9;
@@ -939,7 +942,7 @@ static size_t buffer_without_end_of_name(struct dat_file *file)
 	return file->buffer[0] + 6;
 }
 
-/* Each CPU has all data of the other as well */
+/* Both CPUs share the same data */
 static size_t cpus_share_data(struct dat_file *file)
 {
 	for (int i = 0; i < 2; i++) {
@@ -949,7 +952,7 @@ static size_t cpus_share_data(struct dat_file *file)
 	return 0;
 }
 
-/* Options take memory, and may be as small as 6 bytes */
+/* Options take memory, and can be as small as 6 bytes */
 static size_t too_many_options(struct dat_file *file)
 {
 	append_options(file, 4711, NULL, 0, (1 << 20) + 1);
@@ -958,12 +961,12 @@ static size_t too_many_options(struct dat_file *file)
 
 static size_t too_many_buffers(struct dat_file *file)
 {
-	/* Where its section is does not matter without CPUs, nor what pages it has */
+	/* Without CPUs the place of a buffer's section and its page size do not matter */
 	append_options(file, TRACE_DAT_BUFFER, "\0\0\0\0\0\0\0\0x\0\0\0\0\0\0\0\0\0\0", 19, 1 << 8);
 	return ANYWHERE;
 }
 
-/* There is room for their table */
+/* The file has room for their table */
 static size_t too_many_cpus_6(struct dat_file *file)
 {
 	dat_append(file, NULL, 1 << 20);
@@ -973,7 +976,7 @@ static size_t too_many_cpus_6(struct dat_file *file)
 
 static size_t formats_cut_off(struct dat_file *file)
 {
-	/* The last format is a byte longer than what is left */
+	/* The last format is a byte longer than the rest of the section */
 	size_t at = file->event_formats + 16 + 4 + 4 + 4 + 8 + 31;
 
 	dat_set(file, at, dat_get(file, at, 8) + 1, 8);
@@ -982,7 +985,7 @@ static size_t formats_cut_off(struct dat_file *file)
 
 static size_t other_formats_cut_off(struct dat_file *file)
 {
-	/* Another system than the one that is wanted */
+	/* Not the requested system */
 	dat_set(file, file->event_formats + 16 + 4, 'x', 1);
 	dat_set(file, file->event_formats + 16, 2, 4);
 	return file->event_formats;
@@ -1053,7 +1056,7 @@ static size_t half_a_page(struct dat_file *file)
 	return file->pages[0] + DAT_PAGE_SIZE;
 }
 
-/* Compressed data: where the second chunk's two sizes are */
+/* Compressed data: the offset of the second chunk's two sizes */
 static size_t second_chunk(const struct dat_file *file)
 {
 	return file->pages[0] + 4 + 8 + dat_get(file, file->pages[0] + 4, 4);
@@ -1101,7 +1104,7 @@ static size_t chunk_damaged(struct dat_file *file)
 	return second_chunk(file);
 }
 
-/* The second one follows, but is not of the CPU's data */
+/* The second chunk follows, but is outside of the CPU's data */
 static size_t chunk_outside(struct dat_file *file)
 {
 	size_t second = second_chunk(file);
@@ -1150,7 +1153,7 @@ static size_t section_claims_1_gib(struct dat_file *file)
 	return file->event_formats + 16 + 8;
 }
 
-/* A section whose few bytes become many; zeroes, so no number in them leads any further */
+/* Append a section whose few bytes unpack to many. They are zeroes, so that no number in them leads further. */
 static size_t append_bomb(struct dat_file *file, int id, size_t size)
 {
 	size_t at = file->size, packed_size;
@@ -1185,7 +1188,7 @@ static size_t header_bomb(struct dat_file *file)
 	return at + 16 + 8;
 }
 
-/* Many options name a section that is large, yet not too large. Only one of them counts. */
+/* Many options refer to the same section, which is large but not too large. Only one of them counts. */
 static size_t many_headers_bomb(struct dat_file *file)
 {
 	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 15 << 20);
@@ -1204,7 +1207,7 @@ static size_t many_headers_bomb(struct dat_file *file)
 	return 0;
 }
 
-/* A chunk of 17 pages; of 16 it would be one */
+/* A chunk of 17 pages; 16 are allowed */
 static size_t pages_bomb(struct dat_file *file)
 {
 	size_t bomb = append_bomb(file, 0, 17 * DAT_PAGE_SIZE), chunk = file->size;
@@ -1217,7 +1220,7 @@ static size_t pages_bomb(struct dat_file *file)
 	return chunk + 4;
 }
 
-/* 5 pages are not too many, of 8 MiB each they are */
+/* Five pages are not too many, but five pages of 8 MiB are */
 static size_t large_pages_bomb(struct dat_file *file)
 {
 	const uint32_t page_size = 8 << 20;
@@ -1236,21 +1239,21 @@ static size_t too_many_cpus(struct dat_file *file)
 	return append_buffer(file, DAT_PAGE_SIZE, (1 << 14) + 1, 0, 0);
 }
 
-/* All of a file's CPUs together */
+/* Too large for all CPUs of the file together */
 static size_t chunks_of_256_mib(struct dat_file *file)
 {
 	append_large_chunks(file, 16, 16 << 20, PROPORTIONATE);
 	return ANYWHERE;
 }
 
-/* Each of them may be, but not all */
+/* Each chunk alone would be allowed */
 static size_t chunks_of_few_bytes(struct dat_file *file)
 {
 	append_large_chunks(file, 2, 15 << 20, 0);
 	return ANYWHERE;
 }
 
-/* A table of 900 CPUs, without data, is that of the top buffer and of 2001 instances as well */
+/* The top buffer and 2001 instances share a table of 900 CPUs without data */
 static size_t instances_share_a_table(struct dat_file *file)
 {
 	struct dat_file options = { 0 };
@@ -1279,8 +1282,8 @@ static size_t instances_share_a_table(struct dat_file *file)
 #define NOTHING 0
 
 /*
- * Either a number is put somewhere, and the error has to name the place in the last two columns, or a
- * function does damage and returns that place.
+ * Each case either writes a number, and the last two columns have the place that the error must name, or calls a
+ * function that does the damage and returns that place.
  */
 static const struct damage {
 	const char	*name;
@@ -1399,7 +1402,7 @@ static const struct damage {
 	{ "formats beyond the file", V7, -EBADMSG, "the file ends before",
 	  PUT(options, 16 + 14 + 6, 1 << 20, 8) },
 	{ "formats cut off", V7, -EBADMSG, "cut off", BY(formats_cut_off) },
-	/* Found before the end is */
+	/* The format is found before the end of the section */
 	{ "4 Gi systems", V7, NOTHING, "", BY(more_systems) },
 	{ "4 Gi events", V7, NOTHING, "", BY(more_events) },
 	{ "other formats cut off", V7, -EBADMSG, "cut off", BY(other_formats_cut_off) },
@@ -1491,7 +1494,7 @@ static void test_damaged(void **state)
 	assert_false(failed);
 }
 
-/* Of each kind all files that end too early */
+/* All truncations of each kind of file */
 static void test_truncated(void **state)
 {
 	int fd = memory_file();
@@ -1515,7 +1518,7 @@ static void test_truncated(void **state)
 	close(fd);
 }
 
-/* Some bytes of a good file are others: in order or an error, but nothing else */
+/* Change some bytes of a valid file: the result is success or a proper error */
 static void use_damaged(int fd, const struct dat_file *file, size_t at, uint64_t number, size_t size,
 			const char *what)
 {
@@ -1548,7 +1551,7 @@ static void test_other_bytes(void **state)
 	close(fd);
 }
 
-/* Numbers that are too large by a little, by a lot, or wrap around, everywhere */
+/* Numbers everywhere that are slightly too large, much too large, or wrap around */
 static void test_other_numbers(void **state)
 {
 	static const uint64_t others[] = {
@@ -1587,7 +1590,7 @@ static void load(struct dat_file *file, const char *name)
 	close(fd);
 }
 
-/* Real recordings, some bytes of which are others */
+/* Real recordings with changed bytes */
 static void test_damaged_recordings(void **state)
 {
 	static const char *const recordings[] = { "agent-still/guest.dat", "agent-moved/host.dat" };
@@ -1606,7 +1609,7 @@ static void test_damaged_recordings(void **state)
 		assert_int_equal(outcome.error, 0);
 		assert_true(outcome.events > 1000);
 		for (int round = 0; round < 200; round++) {
-			/* The head and the options are near the ends; where kallsyms is nothing is read */
+			/* The header and the options are near the ends of the file; the area of kallsyms is not read */
 			size_t span = round & 1 ? file.size : 4096, at = prng_range(&seed, 0, span - 8);
 
 			if (round & 2)
@@ -1642,7 +1645,7 @@ static void test_no_file(void **state)
 	assert_string_equal(error.text, "not a regular file");
 	trace_dat_close(&dat);
 
-	/* No program writes into it: do not wait */
+	/* No program writes into the pipe: opening it must not block */
 	snprintf(path, sizeof(path), "%s/pipe", directory);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(trace_dat_open(&dat, path, &error), -EINVAL);

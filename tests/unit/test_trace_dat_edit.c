@@ -3,8 +3,9 @@
 /*
  * Adding options to a file, on a disk that may lose power at any moment.
  *
- * A write that was not synced may be on the disk or not, independently of the others, and a larger one in part. With
- * each such content of the disk the file has to be the old one or the new one, whichever calls fail.
+ * A write that was not synced may or may not be on the disk, independently of other writes, and a larger one may be
+ * there in part. With each such content of the disk the file has to be the old one or the new one, whichever calls
+ * fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@
 #define NEW_OPTION	TRACE_DAT_TSC2NSEC
 #define MAX_PENDING	6
 #define MAX_WRITE	4096
-/* Written in one go */
+/* The disk writes this many bytes atomically */
 #define ATOM		8
 
 static const char payload[] = "what was not in the file";
@@ -43,17 +44,17 @@ struct change {
 	uint8_t	data[MAX_WRITE];
 };
 
-/* What is on the disk for certain, and what may be */
+/* What is certainly on the disk, and the writes that may be */
 static struct {
 	bool		on;
 	struct dat_file	content;
 	struct change	pending[MAX_PENDING];
 	size_t		nr_pending;
 	unsigned int	calls;
-	unsigned int	fail_at;	/* the number of a call */
-	bool		fail_on;	/* and all after it */
-	bool		retire;		/* the new option takes the place of an old one */
-	size_t		both;		/* contents that have both of them */
+	unsigned int	fail_at;	/* number of the failing call */
+	bool		fail_on;	/* all later calls fail as well */
+	bool		retire;		/* the new option replaces an old one */
+	size_t		both;		/* number of contents that have both options */
 	size_t		states;
 } disk;
 
@@ -81,7 +82,8 @@ static void apply(struct dat_file *file, const struct change *change, size_t siz
 static struct error error;
 
 /*
- * Returns: whether the new option is there, whole, and no other in its place; all others have to be there in any case
+ * Returns: whether the file has the new option, complete, and no longer the one that it replaces. All other options
+ * must be present in any case.
  */
 static bool check_file(const char *name)
 {
@@ -123,7 +125,7 @@ static bool check_content(const struct dat_file *file)
 	return is_new;
 }
 
-/* The power is lost now: try all contents that the disk may have. Returns: how many of them are the new file */
+/* Power is lost now: try all contents that the disk may have. Returns: how many of them are the new file */
 static size_t check_disk(size_t *nr)
 {
 	size_t combinations = 1, nr_new = 0;
@@ -139,7 +141,7 @@ static size_t check_disk(size_t *nr)
 			const struct change *change = &disk.pending[i];
 			size_t size = change->size;
 
-			/* Not at all, whole, or a part of it */
+			/* The write is absent, complete, or partial */
 			if (rest % 3 == 0)
 				continue;
 			if (rest % 3 == 2 && !change->cut && size > ATOM)
@@ -184,7 +186,7 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t size, off64_t at)
 	if (!disk.on)
 		return __real_pwrite64(fd, data, size, at);
 	failing = begin_call();
-	/* As a full disk does */
+	/* Write a part, as on a full disk */
 	if (failing)
 		size /= 2;
 	assert_true(size <= MAX_WRITE);
@@ -228,7 +230,7 @@ static void write_file(const struct dat_file *file)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	/* A test that failed may have left it on */
+	/* A failed test may have left it on */
 	disk.on = false;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, file->data, file->size), file->size);
@@ -270,7 +272,7 @@ static void retire_clock(struct trace_dat_edit *edit, const struct trace_dat *da
 	assert_int_equal(trace_dat_edit_retire(edit, trace_dat_option(dat, TRACE_DAT_TRACECLOCK)->offset), 0);
 }
 
-/* Returns: what trace_dat_edit_in_place() does, on the disk that may lose power */
+/* Returns: the result of trace_dat_edit_in_place() on the disk that may lose power */
 static int edit_on_disk(const struct dat_file *file)
 {
 	struct trace_dat_edit edit;
@@ -296,7 +298,7 @@ static int edit_on_disk(const struct dat_file *file)
 
 	nr_new = check_disk(&nr);
 	is_new = check_file(path);
-	/* A success survives a crash; after a failure the file is as it was, for readers and on the disk */
+	/* A success survives a crash. After a failure the file is unchanged, both for readers and on the disk. */
 	if (!ret)
 		assert_true(is_new && nr_new == nr);
 	else if (!disk.fail_on)
@@ -316,7 +318,7 @@ static void lose_power(bool retire)
 	disk.fail_at = 0;
 	assert_int_equal(edit_on_disk(&file), 0);
 	calls = disk.calls;
-	/* The control: there is something to fail, and contents that differ */
+	/* The control: there are calls that can fail, and contents that differ */
 	assert_true(calls >= 4 && disk.states > 2 * calls);
 	for (disk.fail_at = 1; disk.fail_at <= calls; disk.fail_at++) {
 		for (int on = 0; on < 2; on++) {
@@ -337,7 +339,7 @@ static void test_power_loss(void **state)
 	lose_power(false);
 }
 
-/* Until the new option is there for certain the old one is */
+/* The old option remains until the new one is certainly on the disk */
 static void test_power_loss_retiring(void **state)
 {
 	lose_power(true);
@@ -392,7 +394,7 @@ static void test_locked_by_another(void **state)
 	assert_int_equal(flock(fd, LOCK_EX), 0);
 	assert_true(trace_dat_edit_in_place(&dat, &edit) < 0);
 	assert_true(has_content(path, &file));
-	/* The control: it was the lock */
+	/* The control: without the lock it succeeds */
 	close(fd);
 	assert_int_equal(trace_dat_edit_in_place(&dat, &edit), 0);
 	assert_true(check_file(path));
@@ -401,7 +403,7 @@ static void test_locked_by_another(void **state)
 	dat_file_release(&file);
 }
 
-/* A recording that only its owner may read stays so, with any umask */
+/* A recording that only its owner may read keeps this permission, with any umask */
 static void test_permissions_of_copy(void **state)
 {
 	static const mode_t modes[] = { 0600, 0400, 0640, 0666, 0755 };
@@ -434,7 +436,7 @@ static void test_permissions_of_copy(void **state)
 	umask(umask_before);
 }
 
-/* An old option that the copy does not have any more, and the original does */
+/* A retired option: the copy lacks it, and the original keeps it */
 static void test_retired(void **state)
 {
 	struct trace_dat_edit edit;

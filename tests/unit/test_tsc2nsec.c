@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Option TSC2NSEC: which of a file's options counts, and how much of it there has to be. */
+/* Option TSC2NSEC: which one counts if a file has several, and the least size of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "trace_dat.h"
 #include "tsc2nsec.h"
 
-/* mult 0x40000000, shift 30, offset 0x0807060504030201, and more than readers look at */
+/* mult 0x40000000, shift 30, offset 0x0807060504030201, and one byte that readers ignore */
 static uint8_t payload[] = { 0, 0, 0, 0x40, 30, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 static uint8_t zeroes[16];
 
@@ -29,7 +29,7 @@ static void test_sizes(void **state)
 	}
 }
 
-/* A later option rules, also one by which readers convert no more, but not one that is too short */
+/* A later option takes precedence, even one that disables the conversion, but not one that is too short */
 static void test_last(void **state)
 {
 	struct trace_dat_option options[] = {

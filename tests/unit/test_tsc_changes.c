@@ -14,7 +14,7 @@
 
 #define ONE	(1ULL << TSC_SVM_FRAC_BITS)
 
-/* The thread 11 is vCPU 0 of VM 10-5 */
+/* Thread 11 is vCPU 0 of VM 10-5 */
 static struct tsc_offset_event probe(enum tsc_event_kind kind, uint64_t tsc, int64_t offset)
 {
 	return (struct tsc_offset_event) {
@@ -47,7 +47,7 @@ static struct tsc_offset_event vm_end(uint64_t tsc)
 	};
 }
 
-/* The changes alone */
+/* Make the list and keep only its changes */
 static size_t make(struct tsc_offset_event *events, size_t nr, bool with_kernel)
 {
 	size_t kept = 0;
@@ -79,7 +79,7 @@ static void assert_vm(const struct tsc_offset_event *event, int pid, int fd, uin
 	assert_int_equal(event->vm_life, life);
 }
 
-/* On a kernel whose events name VMs, debugfs has what a vCPU has that never changes; probes report nothing more */
+/* On a kernel whose events name VMs, debugfs reports the offset of a vCPU that never changes; probes add nothing */
 static void test_named(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -7), stock(3, -5, -9), state_of(4, -4) };
@@ -95,7 +95,7 @@ static void test_named(void **state)
 	assert_vm(&events[1], 10, 5, 0);
 }
 
-/* A kernel's own event that has the number of its VM */
+/* An event of the kernel with the number of its VM */
 static struct tsc_offset_event numbered(uint64_t tsc, uint64_t vm_id, int64_t previous, int64_t next)
 {
 	struct tsc_offset_event event = stock(tsc, previous, next);
@@ -106,7 +106,7 @@ static struct tsc_offset_event numbered(uint64_t tsc, uint64_t vm_id, int64_t pr
 	return event;
 }
 
-/* What debugfs has of VM 10-5 */
+/* A value that debugfs reports for VM 10-5 */
 static struct tsc_offset_event numbered_state(uint64_t tsc, uint64_t vm_id, int64_t offset)
 {
 	struct tsc_offset_event event = state_of(tsc, offset);
@@ -116,7 +116,7 @@ static struct tsc_offset_event numbered_state(uint64_t tsc, uint64_t vm_id, int6
 	return event;
 }
 
-/* debugfs says the name of a number; without it the lowest of the VM's threads does */
+/* debugfs maps a VM's number to its name. Without debugfs the lowest of the VM's threads names it. */
 static void test_numbered(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -135,7 +135,7 @@ static void test_numbered(void **state)
 	assert_int_equal(events[2].vm_id, 4);
 }
 
-/* A thread has two VMs with the same vCPU, one after the other, or at the same time */
+/* A thread has two VMs with the same vcpu_id, one after the other or at the same time */
 static void test_numbered_apart(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -149,7 +149,7 @@ static void test_numbered_apart(void **state)
 	}
 }
 
-/* The name in debugfs is reused, the number is not: what comes late is still the first VM's */
+/* The name in debugfs is reused, the number is not: a late event still belongs to the first VM */
 static void test_numbered_lives(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -165,7 +165,10 @@ static void test_numbered_lives(void **state)
 	assert_vm(&events[2], 10, 5, 0);
 }
 
-/* A probe reports the same write, and the name; with all events of the kernel it reports nothing else */
+/*
+ * A probe reports the same write, and the VM's name. If all events of the
+ * kernel are recorded, it reports nothing else.
+ */
 static void test_numbered_probed(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -180,14 +183,14 @@ static void test_numbered_probed(void **state)
 	/* The control: another write */
 	assert_int_equal(MAKE(others), 1);
 	assert_vm(&others[0], 11, -1, 0);
-	/* Where the kernel's own events are not all recorded, the probes' are the same VM's */
+	/* If not all events of the kernel are recorded, the probes' events belong to the same VM */
 	assert_int_equal(MAKE_WITHOUT_KERNEL(alone), 2);
 	assert_change(&alone[1], 4, -5, -6);
 	assert_vm(&alone[0], 10, 5, 0);
 	assert_vm(&alone[1], 10, 5, 0);
 }
 
-/* One of two names is wrong */
+/* Two different names for one number: none is used */
 static void test_numbered_twice(void **state)
 {
 	static const struct tsc_vm_name names[] = { { 3, 20, 5 }, { 4, 20, 6 }, { 3, 20, 5 }, { 4, 20, 7 } };
@@ -202,7 +205,7 @@ static void test_numbered_twice(void **state)
 	assert_vm(&events[1], 11, -1, 0);
 }
 
-/* What a stock kernel reports stays as it is */
+/* A stock kernel's events are unchanged */
 static void test_stock(void **state)
 {
 	struct tsc_offset_event events[] = { stock(1, 0, -5), stock(2, -5, -9) };
@@ -214,7 +217,10 @@ static void test_stock(void **state)
 	assert_int_equal(events[1].ratio, 0);
 }
 
-/* A write by event and by probe is one change: the event's time and previous offset, the probe's VM and ratio */
+/*
+ * A write that an event and a probe report is one change. It has the event's time and previous offset, and the
+ * probe's VM and ratio.
+ */
 static void test_joined(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -229,7 +235,7 @@ static void test_joined(void **state)
 	assert_change(&events[1], 30, -9, -2);
 }
 
-/* Between the event and the write, the thread may be preempted */
+/* The thread can be preempted between the event and the write */
 static void test_preempted(void **state)
 {
 	struct tsc_offset_event before[] = { state_of(1, -5), stock(10, -5, -9), state_of(11, -5), write_of(12, -9) };
@@ -241,7 +247,7 @@ static void test_preempted(void **state)
 	assert_change(&after[0], 10, -5, -9);
 }
 
-/* Probes alone: what held before is what the last of them reported */
+/* Probes alone: the previous offset is the one that the last probe reported */
 static void test_probes_alone(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), write_of(12, -9), write_of(13, -9), write_of(14, 3) };
@@ -265,7 +271,7 @@ static void test_never_changes(void **state)
 	assert_int_equal(events[1].vcpu_id, 1);
 }
 
-/* A write that nothing reported: the list does not go on from what it left off with */
+/* An unreported write: the list does not continue from the previous value */
 static void test_lost(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), write_of(2, -6), state_of(9, -8) };
@@ -287,7 +293,7 @@ static void test_scaling(void **state)
 	assert_true(events[1].previous_ratio == ONE * 5 / 4);
 }
 
-/* A vCPU that is made: there is an offset of 0 that was never in force, and an event that finds it */
+/* KVM makes a vCPU: an offset of 0, which was never in force, and an event with this previous offset */
 static void test_made(void **state)
 {
 	struct tsc_offset_event events[] = { write_of(1, 0), state_of(2, 0), stock(3, 0, -3), write_of(4, -3) };
@@ -299,7 +305,7 @@ static void test_made(void **state)
 	assert_vm(&events[0], 10, 5, 0);
 }
 
-/* It has no ratio at first; where KVM cannot scale no write says when it gets one */
+/* A new vCPU has no ratio at first. Where KVM cannot scale, no write reports when it gets one. */
 static void test_made_without_ratio(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, 0), state_of(2, 0), stock(3, 0, -3), write_of(4, -3) };
@@ -311,7 +317,10 @@ static void test_made_without_ratio(void **state)
 	assert_true(events[0].previous_ratio == ONE && events[0].ratio == ONE);
 }
 
-/* What held before the first write, if nothing says it: nothing else where events of the kernel would have said so */
+/*
+ * The offset before the first write, if nothing reports it: unknown; but if all events of the kernel are recorded, it
+ * was the same
+ */
 static void test_first_write(void **state)
 {
 	struct tsc_offset_event events[] = { write_of(1, -5), write_of(2, -5), write_of(3, -9) };
@@ -326,13 +335,13 @@ static void test_first_write(void **state)
 	assert_int_equal(MAKE(with_kernel), 1);
 	assert_change(&with_kernel[0], 3, -5, -9);
 	assert_false(with_kernel[0].lost_before);
-	/* It is being made */
+	/* The vCPU is being made */
 	assert_int_equal(MAKE_WITHOUT_KERNEL(made), 1);
 	assert_change(&made[0], 2, 0, -5);
 	assert_false(made[0].lost_before);
 }
 
-/* The write has no probe, as where that was hit while another ran */
+/* A write without a probe's event, as when the probe was hit while another one ran */
 static void test_missed_probe(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), stock(10, -5, -9), stock(11, -9, -8), write_of(12, -8) };
@@ -344,7 +353,7 @@ static void test_missed_probe(void **state)
 	assert_change(&events[1], 11, -9, -8);
 }
 
-/* The thread that makes a vCPU is not the one that runs it: each is named once */
+/* One thread makes a vCPU and another one runs it: each is listed once */
 static void test_threads(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -364,7 +373,10 @@ static void test_threads(void **state)
 	assert_vm(&events[2], 10, 5, 0);
 }
 
-/* Three VMs, one after the other, in one process and with one name; the last has the first one's place in memory */
+/*
+ * Three VMs, one after the other, in one process and with one name. The last one has the first one's place in memory,
+ * and so the same @vm.
+ */
 static void test_lives(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -380,7 +392,7 @@ static void test_lives(void **state)
 	assert_change(&events[2], 6, -50, -51);
 }
 
-/* The end of one of them was not recorded: another number still is another VM */
+/* The end of a VM was not recorded: another @vm still means another VM */
 static void test_life_without_end(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), state_of(3, -30), state_of(4, -5) };
@@ -394,7 +406,7 @@ static void test_life_without_end(void **state)
 	assert_vm(&events[2], 10, 5, 1);
 }
 
-/* And the first number again is a third VM: two cannot have the name at the same time */
+/* The first @vm again is a third VM: two VMs cannot have the name at the same time */
 static void test_lives_without_ends(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -30), state_of(3, -5), write_of(4, -6) };
@@ -406,7 +418,7 @@ static void test_lives_without_ends(void **state)
 	assert_change(&events[2], 4, -5, -6);
 }
 
-/* Without a directory in debugfs two VMs of a process differ by their numbers only, and may take turns */
+/* Without a directory in debugfs two VMs of a process differ only by @vm, and can alternate */
 static void test_numbers_only(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -30), write_of(3, -6), write_of(4, -31) };
@@ -423,7 +435,7 @@ static void test_numbers_only(void **state)
 	assert_vm(&events[1], 10, -1, 1);
 }
 
-/* A kernel with our patches names the VM; where it makes a vCPU that there is, the VM before is gone */
+/* A kernel with our patches names the VM. If it makes a vCPU that already exists, the earlier VM has ended. */
 static void test_patched_lives(void **state)
 {
 	struct tsc_offset_event events[6];
@@ -441,7 +453,7 @@ static void test_patched_lives(void **state)
 		assert_vm(&events[i], 10, 5, i >= 3);
 }
 
-/* What debugfs has, which knows no number of the VM */
+/* A value from debugfs, which does not report @vm */
 static struct tsc_offset_event debugfs_of(uint64_t tsc, int64_t offset)
 {
 	struct tsc_offset_event event = state_of(tsc, offset);
@@ -450,7 +462,7 @@ static struct tsc_offset_event debugfs_of(uint64_t tsc, int64_t offset)
 	return event;
 }
 
-/* Alone it is what a vCPU has that never changes, and by it events of the kernel get their VM */
+/* Alone, debugfs reports the offset of a vCPU that never changes; the kernel's events get their VM from it */
 static void test_debugfs_alone(void **state)
 {
 	struct tsc_offset_event still[] = { debugfs_of(1, -5), debugfs_of(2, -7) };
@@ -469,7 +481,7 @@ static void test_debugfs_alone(void **state)
 	assert_true(changing[0].ratio == ONE);
 }
 
-/* A probe that comes after it is of the same VM, and goes on from it; one vCPU may be in debugfs alone */
+/* A later probe belongs to the same VM and continues from debugfs' value; one vCPU may be in debugfs only */
 static void test_debugfs_before_probes(void **state)
 {
 	struct tsc_offset_event events[] = {
@@ -486,7 +498,7 @@ static void test_debugfs_before_probes(void **state)
 		assert_vm(&events[i], 10, 5, 0);
 }
 
-/* What comes between them was lost */
+/* A change between them was lost */
 static void test_debugfs_and_lost(void **state)
 {
 	struct tsc_offset_event events[] = { debugfs_of(1, -5), state_of(3, -6), write_of(4, -7) };
@@ -511,7 +523,7 @@ static void test_debugfs_after_probes(void **state)
 		assert_vm(&events[i], 10, 5, 0);
 }
 
-/* A VM that debugfs has, and the next of that name, of which probes report; and one that ended before */
+/* A VM that debugfs reports, and the next one with its name, which probes report; and a VM that ended before */
 static void test_debugfs_and_lives(void **state)
 {
 	struct tsc_offset_event events[] = { debugfs_of(1, -5), state_of(2, -5), vm_end(3), state_of(4, -30) };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Cycles as seconds: exact in integers for all numbers, and nothing for unknown frequencies. */
+/* Cycles as seconds: exact integer arithmetic for all numbers, and no result for unknown frequencies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 static void test_seconds(void **state)
 {
-	/* (cycles * mult >> shift) nanoseconds, worked out in Python */
+	/* (cycles * mult >> shift) nanoseconds, computed with Python */
 	static const struct { uint32_t mult, shift; uint64_t cycles; const char *text; } cases[] = {
 		{ 1 << 30, 30, 0, "0.000000000" },
 		{ 1 << 30, 30, 1, "0.000000001" },
@@ -45,7 +45,7 @@ static void test_seconds(void **state)
 
 static void test_time(void **state)
 {
-	/* Not known, 2.5 GHz, and 1 MHz of which 64 bits do not hold all */
+	/* Unknown, 2.5 GHz, and 1 MHz, at which large values do not fit into 64 bits */
 	static const struct { uint32_t mult, shift; uint64_t tsc, time; } cases[] = {
 		{ 0, 0, 3, 3 },
 		{ 0, 0, UINT64_MAX, UINT64_MAX },
@@ -81,7 +81,7 @@ static void test_hz(void **state)
 	}
 }
 
-/* Files say anything */
+/* Files can have any values */
 static void test_absurd(void **state)
 {
 	static const uint32_t pairs[][2] = {
@@ -108,7 +108,7 @@ static void test_file(void **state)
 
 	assert_true(tsc2nsec_frequency(&frequency, &dat));
 	assert_int_equal(tsc_frequency_hz(&frequency), 1000000000);
-	/* Readers do not take it, and show cycles */
+	/* Readers ignore this option and show cycles */
 	option.size = 15;
 	assert_false(tsc2nsec_frequency(&frequency, &dat));
 	dat.nr_options = 0;
@@ -116,7 +116,7 @@ static void test_file(void **state)
 	assert_int_equal(tsc_frequency_hz(&frequency), 0);
 }
 
-/* A user's value comes back, to a millionth */
+/* A user's value is returned to a millionth */
 static void test_khz(void **state)
 {
 	static const uint64_t good[] = { 1000, 1001, 999999, 1000000, 2100000, 2593907, 3000001, 900000000 };

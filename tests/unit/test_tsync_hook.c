@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The hook in a trace-cmd that is made up and loads its own plugins: a guest's file gets all sync points or none, and a
- * line says why none.
+ * The hook in a fake trace-cmd that loads its own plugins: a guest's file gets all sync points or none, and a message
+ * says why it gets none.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -37,7 +37,7 @@ int tracecmd_plugin_loader(struct trace_plugin_context *trace);
 int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *size);
 char *__wrap_tracefs_get_clock(struct tracefs_instance *instance);
 
-/* The guest, as guest_clock and its host have it */
+/* The state of the fake guest, its guest_clock and its host */
 static struct {
 	int		cid_error;
 	bool		other_process;
@@ -192,7 +192,7 @@ static void check_points(size_t nr_points)
 
 static int load(void **state)
 {
-	/* It may have been registered before, as in a trace-cmd that loads plugins */
+	/* The protocol may already be registered, as in a trace-cmd that loads plugins */
 	kvm_clock_sync_register();
 	return tracecmd_plugin_loader(NULL);
 }
@@ -221,7 +221,7 @@ static void close_served(int error)
 	fake_trace_cmd_end();
 }
 
-/* In each round all sync points anew, more or fewer than before */
+/* Each round returns all sync points again, more or fewer than before */
 static void test_served(void **state)
 {
 	static const size_t rounds[] = { 4, 1000, 6 };
@@ -238,7 +238,7 @@ static void test_served(void **state)
 	close_served(0);
 }
 
-/* Those of an earlier round are not the whole history */
+/* The sync points of an earlier round are not the complete history */
 static void test_no_points(void **state)
 {
 	for (int again = 0; again < 2; again++) {
@@ -256,7 +256,7 @@ static void test_no_points(void **state)
 	}
 }
 
-/* What trace-cmd does not find there is not ours to write to */
+/* If trace-cmd does not find its samples where we expect them, we do not write there */
 static void test_moved(void **state)
 {
 	open_served();
@@ -278,7 +278,7 @@ static void test_agent_ends(void **state)
 	close_served(0);
 }
 
-/* It gets nothing from trace-cmd's own protocol either, and one line says so */
+/* A guest that is not served gets nothing from trace-cmd's own protocol either, and one line says so */
 static void test_not_served(void **state)
 {
 	static const struct {
@@ -310,7 +310,7 @@ static void test_not_served(void **state)
 	}
 }
 
-/* There trace-cmd's own protocol does all there is to do */
+/* In the guest, trace-cmd's own protocol does everything */
 static void test_guest_side(void **state)
 {
 	begin(true);
@@ -324,8 +324,8 @@ static void test_guest_side(void **state)
 }
 
 /*
- * An agent that did not find the guest's process leaves the host its clock: then there is nothing to merge. For another
- * process than that of the guest it sets the clock.
+ * A proxy agent that did not find the guest's process leaves the host's clock unchanged: then nothing can be merged.
+ * If it found another process than the guest's, it sets the clock.
  */
 static void test_proxy(void **state)
 {
@@ -355,7 +355,7 @@ static void test_proxy(void **state)
 	}
 }
 
-/* With the command line of an agent it is one */
+/* With the command line of an agent, the test is an agent */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest proxy_tests[] = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Lines of tsc-offset mark: each that is written is read back, and nothing else is taken for one. */
+/* Lines of tsc-offset mark: each written line is read back, and no other line is accepted. */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -32,7 +32,7 @@ static bool is_equal(const struct vcpu_mark *a, const struct vcpu_mark *b)
 	       a->from == b->from && a->until == b->until;
 }
 
-/* Exactly as long as it is, so that a sanitizer sees what is read beyond */
+/* Parse an allocation of the exact size, so that a sanitizer detects reads beyond it */
 static int parse(const char *text, size_t size, struct vcpu_mark *result)
 {
 	char *copy = malloc(size ? size : 1);
@@ -52,7 +52,7 @@ static int parse_text(const char *text)
 	return parse(text, strlen(text), &unused);
 }
 
-/* The format is one that others rely on */
+/* Other programs rely on this format */
 static void test_format(void **state)
 {
 	char line[VCPU_MARK_SIZE];
@@ -62,7 +62,7 @@ static void test_format(void **state)
 	assert_int_equal(parse_text(VCPU_MARK_BEGIN "\n"), 0);
 }
 
-/* On a kernel that gives VMs numbers */
+/* On a kernel that numbers VMs */
 static void test_number(void **state)
 {
 	struct vcpu_mark numbered = mark, result;
@@ -118,7 +118,7 @@ static void test_random(void **state)
 	}
 }
 
-/* As the kernel stores it, and as it may be read */
+/* The ends of a line, as the kernel stores it and as it may be read */
 static void test_ends(void **state)
 {
 	static const char *const ends[] = { "", "\n", "\n\0", "\0", "\n\0\0\0", "\0\0\0" };
@@ -163,7 +163,7 @@ static void test_wrong(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		assert_int_equal(parse_text(wrong[i]), -EBADMSG);
 	assert_int_equal(parse_text("tsc-offset mark 3 anything"), -ENOTSUP);
-	/* The number of the VM is in all of one version, and in none of the other */
+	/* All lines of one version have the number of the VM, and no lines of the other */
 	assert_int_equal(parse_text(LINE " id=7"), -EBADMSG);
 	assert_int_equal(parse_text("tsc-offset mark 2 " REST), -EBADMSG);
 	assert_int_equal(parse_text("tsc-offset mark 2 " REST " id=0"), -EBADMSG);

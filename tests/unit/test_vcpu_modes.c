@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What is known of a vCPU's mode, in memory: looked up, asked for a range, and put together of two threads. Small
- * lists of known content first, then random ones that are compared cycle by cycle.
+ * The modes of a vCPU in memory: lookups, queries for a range, and the join of two threads. First small lists with
+ * known content, then random ones that are compared cycle by cycle.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,13 +19,16 @@
 
 #define CYCLES	64
 
-/* The mode in each cycle as a letter: G guest mode, H not, '.' nothing known. After the end nothing is known. */
+/*
+ * One letter for the mode of each cycle: G guest mode, H not in guest mode,
+ * '.' unknown. After the end the mode is unknown.
+ */
 static enum vcpu_mode mode_of(char letter)
 {
 	return letter == 'G' ? MODE_GUEST : letter == 'H' ? MODE_HOST : MODE_UNKNOWN;
 }
 
-/* As the caller of a stream does: spans of equal letters one after the other, in the end nothing known */
+/* Like the caller of a stream: one span for each run of equal letters, and an unknown one at the end */
 static struct vcpu_modes spans_of(const char *letters)
 {
 	struct vcpu_modes spans = { 0 };
@@ -48,7 +51,7 @@ static void check_letters(const char *name, const struct vcpu_modes *spans, cons
 	for (size_t i = 0; i < length + 2; i++) {
 		enum vcpu_mode wanted = i < length ? mode_of(letters[i]) : MODE_UNKNOWN;
 
-		/* With any hint */
+		/* The result must not depend on the hint */
 		for (size_t hint = 0; hint <= spans->nr + 1; hint++) {
 			size_t span = vcpu_modes_find(spans, i, hint);
 
@@ -67,7 +70,7 @@ static void check_letters(const char *name, const struct vcpu_modes *spans, cons
 		assert_int_equal(vcpu_modes_at(spans, spans->nr - 1), MODE_UNKNOWN);
 }
 
-/* The sums are of the letters, of the last span nothing */
+/* The sums count all letters, but not the last span */
 static void check_sums(const char *name, const struct vcpu_modes *spans, const char *letters)
 {
 	uint64_t guest = 0, host = 0;
@@ -97,7 +100,10 @@ static void test_add(void **state)
 	}
 }
 
-/* A span that begins where the one before did, or earlier, begins one cycle later; without a cycle it is left out */
+/*
+ * A span that does not begin after the begin of the previous one is moved to begin one cycle after it; if it has no
+ * cycle left, it is dropped
+ */
 static void test_add_out_of_order(void **state)
 {
 	struct vcpu_modes spans = { 0 };
@@ -123,7 +129,7 @@ static void test_any_guest(void **state)
 		{ "HHHHGGHH", 0, 4, true },
 		{ "HHHHGGHH", 5, 5, true },
 		{ "HHHHGGHH", 6, 7, false },
-		{ "HHHHGGHH", 6, 8, true },	/* what comes after the last cycle is not known */
+		{ "HHHHGGHH", 6, 8, true },	/* unknown after the last cycle */
 		{ "HHHH..HH", 0, 3, false },
 		{ "HHHH..HH", 0, 4, true },
 		{ "HHHH..HH", 5, 6, true },

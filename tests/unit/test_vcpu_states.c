@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What vCPUs did, from what happened on host and guests. Small histories with known answers first, then random ones that
- * are compared, nanosecond by nanosecond, with an oracle that looks back from each of them.
+ * The states of vCPUs, from events of host and guests. First small histories with known answers, then random ones
+ * that are compared, nanosecond by nanosecond, with an oracle that looks back from each of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,11 +24,11 @@
 #define VCPUS	3
 #define CPUS	3
 #define EVENTS	120
-/* The vCPUs' threads, and another one */
+/* The threads of vCPUs, and another thread */
 #define TID(vcpu)	(100 + (int)(vcpu))
 #define BURNER		50
 
-/* What came out, by the nanosecond */
+/* The results for each nanosecond */
 struct answers {
 	struct stretch		at[VCPUS][LENGTH];
 	bool			taken[VCPUS][LENGTH];
@@ -53,7 +53,7 @@ static void take_stretch(void *ctx, const struct stretch *stretch)
 
 	assert_true(stretch->from.ns < stretch->to.ns && stretch->to.ns <= LENGTH);
 	assert_true(stretch->from.tsc == 10 * stretch->from.ns && stretch->to.tsc == 10 * stretch->to.ns);
-	/* In order, without a gap, and not the same again */
+	/* Stretches are in order, without gaps, and neighbours differ */
 	assert_int_equal(stretch->from.ns, last->to.ns);
 	assert_false(last->to.ns && alike(last, stretch));
 	*last = *stretch;
@@ -159,7 +159,7 @@ static void test_known(void **state)
 	leave(&states, 0, 1, 20, msr);
 	enter(&states, 0, 1, 30);
 	leave(&states, 0, 1, 40, msr);
-	/* It runs already */
+	/* The thread already runs */
 	vcpu_states_host_wake(&states, at(42), TID(0), 1);
 	host_switch(&states, 1, 45, TID(0), true, BURNER);
 	host_switch(&states, 1, 60, BURNER, true, TID(0));
@@ -189,7 +189,7 @@ static void test_known(void **state)
 	assert_int_equal(answers.at[0][50].preemptor.pid, BURNER);
 	assert_string_equal(answers.at[0][50].preemptor.comm, "t50");
 	assert_int_equal(answers.at[0][50].preemptor_vcpu, VCPU_NONE);
-	/* Idle, but of CPU 2 it is not known what runs there */
+	/* Idle; what runs on CPU 2 is unknown */
 	assert_int_equal(answers.at[0][90].preemptor.pid, 0);
 	assert_int_equal(answers.at[0][90].preemptor.unknown, IS_KNOWN);
 	assert_int_equal(answers.at[0][91].preemptor.unknown, BEFORE_SWITCH);
@@ -209,7 +209,7 @@ static void test_known(void **state)
 	assert_int_equal(answers.exits[3].from.tsc, 1100);
 }
 
-/* The thread that has the CPU is another vCPU: its guest's task is named while it is in guest mode */
+/* The preemptor is another vCPU: its guest's task is named while that vCPU is in guest mode */
 static void test_other_guest(void **state)
 {
 	struct vcpu_states states;
@@ -237,7 +237,7 @@ static void test_other_guest(void **state)
 	}
 }
 
-/* With events of kvm alone, guest mode is known, and that it is not in it; with what cannot be known goes its cause */
+/* With KVM's events alone only guest mode is known. Unknown stretches have a cause. */
 static void test_unsplit(void **state)
 {
 	struct vcpu_states states;
@@ -254,7 +254,7 @@ static void test_unsplit(void **state)
 	assert_int_equal(answers.exits[0].ns[VCPU_UNKNOWN], 10);
 }
 
-/* A host that preempts KVM between VMEXIT and its kvm_exit: guest mode is what kvm_exit says, and that is counted */
+/* A host that preempts KVM between VMEXIT and kvm_exit: guest mode ends at kvm_exit, and this is counted */
 static void test_late_exit(void **state)
 {
 	struct vcpu_states states;
@@ -272,7 +272,7 @@ static void test_late_exit(void **state)
 	check_span(&answers, 0, 40, LENGTH, VCPU_EXIT);
 }
 
-/* What a lost event could contradict is not known */
+/* A state that a lost event could contradict is unknown */
 static void test_losses(void **state)
 {
 	struct vcpu_states states;
@@ -285,9 +285,9 @@ static void test_losses(void **state)
 		enter(&states, v, v, 10);
 		leave(&states, v, v, 20, hlt);
 	}
-	/* CPU 0 loses events: the thread that runs on CPU 1 runs on */
+	/* CPU 0 loses events: the thread on CPU 1 continues to run */
 	vcpu_states_host_lose(&states, 0, at(30), 60);
-	/* It sleeps now, but may be woken by a lost event, after which it is not known */
+	/* The thread sleeps now, but a lost event may wake it: its state is unknown from here */
 	host_switch(&states, 1, 50, TID(1), false, 0);
 	host_switch(&states, 1, 70, 0, false, TID(1));
 	host_switch(&states, 0, 80, 0, false, TID(0));
@@ -300,7 +300,7 @@ static void test_losses(void **state)
 	assert_int_equal(answers.at[0][40].unknown, EVENTS_LOST);
 }
 
-/* Events that contradict each other, as a filter leaves them: what the thread did since the one before is not known */
+/* Events that contradict each other, as after filtering: the thread's state since the previous event is unknown */
 static void test_contradictions(void **state)
 {
 	struct vcpu_states states;
@@ -311,13 +311,13 @@ static void test_contradictions(void **state)
 	enter(&states, 0, 0, 10);
 	leave(&states, 0, 0, 20, hlt);
 	host_switch(&states, 0, 25, TID(0), false, 0);
-	/* It sleeps, and enters */
+	/* It sleeps but enters guest mode */
 	enter(&states, 0, 0, 30);
 	leave(&states, 0, 0, 40, hlt);
-	/* It runs, and is switched in */
+	/* It runs but is switched in */
 	host_switch(&states, 0, 50, 0, true, TID(0));
 	host_switch(&states, 0, 55, TID(0), true, BURNER);
-	/* It waits, and is switched out */
+	/* It waits but is switched out */
 	host_switch(&states, 1, 60, TID(0), false, 0);
 	end(&states, &answers);
 	check_span(&answers, 0, 20, 25, VCPU_EXIT);
@@ -330,7 +330,7 @@ static void test_contradictions(void **state)
 	assert_int_equal(answers.at[0][27].unknown, SCHED_MISSING);
 }
 
-/* Moved to another CPU without an event: the preemptor is unknown since the last event that showed it */
+/* The thread moves to another CPU without an event: the preemptor is unknown since the last event that showed it */
 static void test_unseen_move(void **state)
 {
 	struct vcpu_states states;
@@ -353,7 +353,7 @@ static void test_unseen_move(void **state)
 
 enum kind { SWITCH, WAKE, MIGRATE, LOSE, ENTER, LEAVE, FORGET, TASK, NR_KINDS };
 
-/* Something that happened. Not all members matter for each kind. */
+/* An event. Not all members matter for each kind. */
 struct event {
 	enum kind	kind;
 	uint64_t	ns;
@@ -371,7 +371,7 @@ struct history {
 	size_t		nr;
 };
 
-/* What the threads really do, so that events do not contradict each other */
+/* The true state of the threads, so that events do not contradict each other */
 struct world {
 	int	current[CPUS];
 	char	thread[VCPUS];
@@ -388,7 +388,7 @@ static int cpu_of(const struct world *world, uint32_t vcpu)
 	return -1;
 }
 
-/* Another kind or another CPU in place of what cannot be */
+/* Replace an impossible event by another kind or another CPU */
 static void make_possible(struct world *world, struct event *event)
 {
 	int cpu = cpu_of(world, event->vcpu);
@@ -407,7 +407,7 @@ static void make_possible(struct world *world, struct event *event)
 	}
 	if ((event->kind == WAKE || event->kind == MIGRATE) && cpu >= 0)
 		event->kind = TASK;
-	/* A thread runs where it waits, and wakes up before */
+	/* A thread is switched in only after it woke up, on the CPU where it waits */
 	if (event->kind == SWITCH && event->next >= TID(0)) {
 		uint32_t vcpu = (uint32_t)(event->next - TID(0));
 
@@ -457,7 +457,7 @@ static struct history make_history(uint64_t *seed, bool losses, bool wild)
 		struct event *event = &history.events[i];
 		static const int others[] = { 0, BURNER, TID(0), TID(1), TID(2) };
 
-		/* Some at the same time */
+		/* Some events have the same time */
 		ns += prng_range(seed, 0, 4);
 		if (ns > LENGTH)
 			ns = LENGTH;
@@ -471,7 +471,7 @@ static struct history make_history(uint64_t *seed, bool losses, bool wild)
 		if (event->kind == FORGET && prng(seed) % 3)
 			event->kind = ENTER;
 		event->next = others[prng_range(seed, 0, 4)];
-		/* Nothing runs on two CPUs */
+		/* No thread runs on two CPUs */
 		for (size_t c = 0; c < CPUS; c++) {
 			if (world.current[c] == event->next)
 				event->next = 0;
@@ -520,7 +520,7 @@ static void feed(struct vcpu_states *states, const struct event *event)
 	}
 }
 
-/* What the thread of a vCPU does: 'R' runs, 'W' waits, 'S' sleeps, or why it is not known */
+/* The state of a vCPU's thread: 'R' runs, 'W' waits, 'S' sleeps, or the reason why it is unknown */
 struct oracle_thread {
 	char		state;
 	enum not_known	unknown;
@@ -543,7 +543,7 @@ static struct oracle_thread settled(const struct history *history, size_t nr, ch
 	return (struct oracle_thread) { state, IS_KNOWN, cpu };
 }
 
-/* After the first @nr events, by the last that says something */
+/* The state after the first @nr events, by the last relevant one */
 static struct oracle_thread thread_after(const struct history *history, size_t nr, uint32_t vcpu)
 {
 	const struct event *event;
@@ -682,14 +682,14 @@ static void test_random_losses(void **state)
 		compare(seed, true, false);
 }
 
-/* What cannot be has no right answer, but each nanosecond counts once */
+/* Impossible input has no right answer, but each nanosecond counts once */
 static void test_wild(void **state)
 {
 	for (uint64_t seed = 1; seed <= 2000; seed++)
 		compare(seed, seed % 2, true);
 }
 
-/* A time before what was seen already counts from then on */
+/* A time before the latest one counts as the latest one */
 static void test_time_never_goes_back(void **state)
 {
 	struct vcpu_states states;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* When a VM's guest began anew, by the history of its offsets alone. */
+/* The boots of a VM's guest, by the history of its offsets alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ struct boot_case {
 	struct vm_boot	boots[4];
 };
 
-/* A vCPU that KVM makes at a time has a TSC of 0 then */
+/* KVM makes a vCPU: its TSC is 0 at that time */
 #define MADE(at, vcpu)	{ at, vcpu, 0, -(at) }
 
 static const struct boot_case cases[] = {
@@ -126,7 +126,7 @@ static void test_boots(void **state)
 	}
 }
 
-/* What is written again for ever is not looked at from the begin each time */
+/* Repeated writes of the same offset are not scanned from the beginning each time */
 static void test_many(void **state)
 {
 	enum { MANY = 1 << 20 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Which process has a VM, and which vsock address its command line names. */
+/* Which process has a VM, and the vsock address on its command line. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include "vm_child.h"
 #include "vm_process.h"
 
-/* An address that no VM of this machine has, as all are looked at */
+/* An address that no VM of this machine has, because the test looks at all VMs */
 #define CID		4123456789
 #define CID_TEXT	"4123456789"
 
@@ -50,10 +50,10 @@ static void test_threads(void **state)
 	assert_int_equal(vm_process_of_thread(child.pid), 0);
 }
 
-/* What QEMU takes for an address, from whoever starts it */
+/* Arguments of QEMU and the addresses in them */
 static const struct {
 	const char	*argument;
-	unsigned int	cid;		/* 0: names none */
+	unsigned int	cid;		/* 0: no address */
 } command_lines[] = {
 	{ "vhost-vsock-pci,guest-cid=3", 3 },
 	{ "vhost-vsock-pci,guest-cid=0x3", 3 },
@@ -74,7 +74,7 @@ static void test_addresses(void **state)
 		struct vm_child child;
 
 		vm_child_start(&child, 5, VSOCK_DEVICE, command_lines[i].argument);
-		/* One that names none can be any */
+		/* A command line without an address can have any */
 		assert_true(vm_process_may_have_cid(child.pid, cid ? cid : 3));
 		assert_int_equal(vm_process_may_have_cid(child.pid, cid + 1), !cid);
 		vm_child_end(&child);
@@ -90,7 +90,7 @@ static void test_no_vm(void **state)
 	vm_child_end(&child);
 }
 
-/* A device is recognised by its number, with any file name */
+/* A device is recognised by its number, whatever its file name */
 static void test_no_device(void **state)
 {
 	static const enum vm_child_vsock without[] = { NO_VSOCK, VSOCK_FILE };
@@ -105,7 +105,10 @@ static void test_no_device(void **state)
 	}
 }
 
-/* One that names the address is believed, two are not; without any, the only one that names none */
+/*
+ * A single process that names the address is found. Two such processes are ambiguous. Without any, the only process
+ * that names no address is found.
+ */
 static void test_by_cid(void **state)
 {
 	struct vm_child naming, other, unnamed, file, second;
@@ -155,7 +158,7 @@ static void test_list(void **state)
 	assert_int_equal(vm_process_list(&pids, &nr, &all), 0);
 	assert_true(is_listed(pids, nr, with.pid));
 	assert_false(is_listed(pids, nr, without.pid));
-	/* Kernel threads are root's to look into */
+	/* Only root can inspect kernel threads */
 	assert_int_equal(all, !geteuid());
 	free(pids);
 	assert_true(vm_process_has_vsock(without.pid));
@@ -175,7 +178,7 @@ static void test_path(void **state)
 	free(path);
 }
 
-/* An event's own word for its VM counts, then that of a thread of the process which has it, then any thread */
+/* The VM that an event names counts first, then a thread of a process that has this VM, then any thread */
 static void test_of_event(void **state)
 {
 	struct vm_child vmm, other, ended;

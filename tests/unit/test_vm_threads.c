@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Threads that begin, end, and leave their numbers to others. */
+/* Threads that begin and end, and thread ids that are reused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,12 +12,12 @@
 #include "vm_threads.h"
 #include "vm_process.h"
 
-/* A number that no process has, and another */
+/* An id that no process has, and another one */
 #define GUEST	100000000
 #define OTHER	100000001
 #define NR_TIDS	1000
 
-/* Which process has a thread, 0: none */
+/* The process that has a thread; 0: none */
 static pid_t owner[NR_TIDS];
 static size_t lookups;
 
@@ -44,7 +44,10 @@ static void test_number_used_again(void **state)
 	assert_true(vm_threads_has(&threads, 6));
 	assert_false(vm_threads_has(&threads, 8));
 	assert_false(vm_threads_has(&threads, 9));
-	/* One ends, the number of one goes to another process, one that was not asked for ends, one is new */
+	/*
+	 * Thread 5 ends, thread 6's id goes to another process, thread 7, which was never asked for, ends, and thread
+	 * 9 is new
+	 */
 	owner[5] = 0;
 	owner[6] = OTHER;
 	owner[7] = 0;
@@ -54,7 +57,7 @@ static void test_number_used_again(void **state)
 	assert_false(vm_threads_has(&threads, 6));
 	assert_false(vm_threads_has(&threads, 7));
 	assert_true(vm_threads_has(&threads, 9));
-	/* What another had was never the guest's since */
+	/* A thread that belonged to another process is no longer the guest's */
 	owner[6] = 0;
 	vm_threads_look(&threads);
 	assert_false(vm_threads_has(&threads, 6));
@@ -62,7 +65,7 @@ static void test_number_used_again(void **state)
 	vm_threads_close(&threads);
 }
 
-/* Events come by thousands: a thread is looked up once in a look, and of others nothing is kept */
+/* There are thousands of events: a thread is looked up once in each round, and other processes' threads are not kept */
 static void test_lookups(void **state)
 {
 	struct vm_threads threads;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What command lines say, of each VMM as it is started, and of those that want to mislead. */
+/* What command lines contain: those of each VMM as it is usually started, and misleading ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 #include "vmm_command_line.h"
 
-/* Words with a bar between them: no test needs one in a word */
+/* Words separated by bars; no word of these tests has one */
 static const struct {
 	const char	*words;
 	const char	*vmm;
@@ -23,7 +23,7 @@ static const struct {
 	const char	*api_socket;
 	const char	*config_file;
 } lines[] = {
-	/* QEMU by hand */
+	/* QEMU started by hand */
 	{ .words = "qemu-system-x86_64|-enable-kvm|-name|web1|-device|vhost-vsock-pci,guest-cid=3", "QEMU", "web1", 3 },
 	{ .words = "/usr/bin/qemu-system-x86_64|--name|web1,process=vm1|--device|vhost-vsock-device,id=v,guest-cid=0x1F",
 	  "QEMU", "web1", 31 },
@@ -45,7 +45,7 @@ static const struct {
 	  "QEMU", NULL, 7 },
 	{ .words = "qemu-system-x86_64|-device|virtio-net-pci,guest-cid=3", "QEMU" },
 	{ .words = "qemu-system-x86_64|-device|driver=vhost-vsock-pci,guest-cid=3", "QEMU", NULL, 3 },
-	/* Arguments for a VM's guest are not options of QEMU */
+	/* Arguments for the guest are not options of QEMU */
 	{ .words = "qemu-system-x86_64|-append|-name=x guest-cid=9|-name|y", "QEMU", "y" },
 	/* Firecracker, alone and by its jailer */
 	{ .words = "./firecracker|--id|fc1|--api-sock|/tmp/fc.sock|--config-file|vm.json", "Firecracker", "fc1", 0, NULL,
@@ -67,7 +67,7 @@ static const struct {
 	/* kvmtool */
 	{ .words = "lkvm|run|--name|kt|--vsock|8", "kvmtool", "kt", 8 },
 	{ .words = "./lkvm-static|run|-n|kt2", "kvmtool", "kt2" },
-	/* One that is not known: whoever writes QEMU's property means it */
+	/* An unknown VMM: QEMU's property is accepted */
 	{ .words = "my-vmm|--name|x|--vsock|guest-cid=11", NULL, NULL, 11 },
 	{ .words = "my-vmm|{\"guest-cid\": 12}", NULL, NULL, 12 },
 	{ .words = "my-vmm|guest-cid=|guest=3", NULL },
@@ -123,7 +123,7 @@ static void test_lines(void **state)
 {
 	for (size_t i = 0; i < NR_LINES; i++) {
 		size_t size = strlen(lines[i].words);
-		/* No byte more than it has, so that a sanitizer sees when one is read */
+		/* An allocation of the exact size, so that a sanitizer detects reads beyond it */
 		char *text = malloc(size + 1);
 
 		memcpy(text, lines[i].words, size + 1);
@@ -134,14 +134,14 @@ static void test_lines(void **state)
 		}
 		check(i, text, size + 1);
 		text = realloc(text, size ? size : 1);
-		/* What is the same without the last zero; a word that is empty is not */
+		/* The result is the same without the last zero, unless the last word is empty */
 		if (size && text[size - 1])
 			check(i, text, size);
 		free(text);
 	}
 }
 
-/* A value of as many parts as fit: with a time that grows with the square of that meson ends the test */
+/* A value with as many parts as fit. If the time grew with their square, the test would exceed meson's time limit. */
 static void test_many_parts(void **state)
 {
 	static const char begin[] = "qemu-system-x86_64\0-device\0vhost-vsock-pci,", end[] = "guest-cid=7";
@@ -170,7 +170,7 @@ static void test_none(void **state)
 	assert_int_equal(vmm_command_line_parse(&line, NULL, 0), 0);
 	assert_null(line.program);
 	vmm_command_line_release(&line);
-	/* A kernel thread has none, nor does a process that has ended */
+	/* A kernel thread has no command line, nor does a process that has ended */
 	assert_true(vmm_command_line_read(&line, 0) < 0);
 	vmm_command_line_release(&line);
 }

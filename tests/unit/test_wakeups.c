@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Wake-ups of a guest's tasks: which there are, and what the vCPU did meanwhile. */
+/* Wake-ups of a guest's tasks, and the states of the vCPU meanwhile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -45,7 +45,7 @@ static struct task task(int pid)
 static const uint32_t vcpus[] = { 1, 0, VCPU_NONE };
 static const struct exit_reason hlt = { true, true, 1, 12 };
 
-/* CPU 0 of the guest is vCPU 1, CPU 1 is vCPU 0, and of CPU 2 it is not known */
+/* CPU 0 of the guest is vCPU 1, CPU 1 is vCPU 0, and the vCPU of CPU 2 is unknown */
 static void begin(struct vcpu_states *states, struct wakeups *wakeups)
 {
 	const struct vcpu_states_sink sink = { no_stretch, no_exit, forget, wakeups };
@@ -80,7 +80,7 @@ static bool switched(struct wakeups *wakeups, size_t cpu, uint64_t ns, int prev,
 	return wakeups_switch(wakeups, cpu, at(ns), prev, runnable, &to, wakeup);
 }
 
-/* A vCPU that halted is woken by the host, gets the CPU, enters, and runs the task after another one */
+/* The host wakes a halted vCPU. It gets the CPU, enters, and runs the task after another one. */
 static void test_parts(void **state)
 {
 	struct vcpu_states states;
@@ -110,7 +110,7 @@ static void test_parts(void **state)
 	release(&states, &wakeups);
 }
 
-/* No wake-up: of a task that runs, that was preempted, or that ran all the time */
+/* These are not wake-ups: of a task that runs, that was preempted, or that ran all the time */
 static void test_none(void **state)
 {
 	struct vcpu_states states;
@@ -123,20 +123,20 @@ static void test_none(void **state)
 	assert_false(switched(&wakeups, 0, 120, 7, true, 8, &wakeup));
 	wakeups_wake(&wakeups, at(125), 7);
 	assert_false(switched(&wakeups, 0, 130, 8, false, 7, &wakeup));
-	/* Of 9 nothing is known before: it runs elsewhere, as it turns out */
+	/* Nothing was known of task 9: it turns out to run elsewhere */
 	wakeups_wake(&wakeups, at(135), 9);
 	assert_int_equal(wakeups.nr_open, 1);
 	assert_false(switched(&wakeups, 1, 140, 9, true, 0, &wakeup));
 	assert_false(switched(&wakeups, 1, 145, 0, true, 9, &wakeup));
 	assert_int_equal(wakeups.nr_open, 0);
-	/* Idle is never woken */
+	/* The idle task is never woken */
 	wakeups_wake(&wakeups, at(150), 0);
 	wakeups_wake(&wakeups, at(150), -5);
 	assert_int_equal(wakeups.nr_open, 0);
 	release(&states, &wakeups);
 }
 
-/* What has no row is counted */
+/* Wake-ups without a row are counted */
 static void test_left_out(void **state)
 {
 	struct vcpu_states states;
@@ -165,7 +165,7 @@ static void test_left_out(void **state)
 	release(&states, &wakeups);
 }
 
-/* Outside of the period nothing is known of the vCPU; the wake-up is there */
+/* Outside of the period the vCPU's state is unknown; the wake-up still counts */
 static void test_outside(void **state)
 {
 	struct vcpu_states states;
@@ -186,7 +186,7 @@ static void test_outside(void **state)
 	release(&states, &wakeups);
 }
 
-/* The vCPU's thread turns out to have missed an event, after the task was woken */
+/* An event of the vCPU's thread turns out to be missing, after the task was woken */
 static void test_forget(void **state)
 {
 	struct vcpu_states states;
@@ -198,7 +198,7 @@ static void test_forget(void **state)
 	vcpu_states_mode(&states, 1, at(110), MODE_HOST, IS_KNOWN);
 	host_switch(&states, 120, 101, false, 0);
 	wakeups_wake(&wakeups, at(130), 7);
-	/* It slept, and enters */
+	/* It sleeps but enters guest mode */
 	vcpu_states_mode(&states, 1, at(160), MODE_GUEST, IS_KNOWN);
 	assert_true(switched(&wakeups, 0, 170, 0, true, 7, &wakeup));
 	assert_int_equal(wakeup.ns[VCPU_UNKNOWN], 30);
@@ -207,7 +207,7 @@ static void test_forget(void **state)
 	release(&states, &wakeups);
 }
 
-/* The same where many tasks wait that were woken before and after that, and their places change as others run */
+/* The same with many waiting tasks, woken before and after that; their slots change as others run */
 static void test_forget_many(void **state)
 {
 	enum { TASKS = 2000, OUT = 110, SLEEPS = 1000, ENTERS = 5000 };
@@ -227,7 +227,7 @@ static void test_forget_many(void **state)
 		ns = i < TASKS / 2 ? OUT + (uint64_t)i / 2 : SLEEPS + (uint64_t)i;
 		wakeups_wake(&wakeups, at(ns), i + 1);
 		woken[i] = ns;
-		/* Some run at once on another vCPU, and sleep again */
+		/* Some run immediately on another vCPU, and sleep again */
 		if (prng(&seed) % 3)
 			continue;
 		ns = prng_range(&seed, 0, (uint64_t)i);
@@ -258,7 +258,7 @@ static void test_forget_many(void **state)
 	release(&states, &wakeups);
 }
 
-/* As many tasks as there is room for come and go, and none is mixed up */
+/* As many tasks as there is room for come and go, and none is confused with another */
 static void test_many(void **state)
 {
 	static uint64_t woken[200];
@@ -269,7 +269,7 @@ static void test_many(void **state)
 
 	begin(&states, &wakeups);
 	for (size_t i = 0; i < MANY; i++) {
-		/* Far from each other, and next to each other */
+		/* Task ids far apart and adjacent */
 		size_t number = prng_range(&seed, 0, 199);
 		int pid = (int)(number % 2 ? number * 8192 : number + 1);
 

@@ -29,7 +29,7 @@ ssize_t __wrap_readlink(const char *path, char *target, size_t size)
 	static const char *const names[][2] = { { "/kvm-vm", VM }, { "/vhost-vsock", "/dev/vhost-vsock" } };
 	ssize_t length = __real_readlink(path, target, size);
 
-	/* This machine's VMs do not belong to the test */
+	/* Hide the VMs of this machine from the test */
 	if (length == (ssize_t)strlen(VM) && !memcmp(target, VM, length))
 		return --length;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -58,7 +58,7 @@ int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct 
 	return ret;
 }
 
-/* A file that is kept by its descriptor only would be linked to as "... (deleted)" */
+/* The file keeps its name: the link to an unlinked file would end with " (deleted)" */
 static int open_file(char *directory, const char *name)
 {
 	char path[PATH_MAX];
@@ -71,7 +71,7 @@ static int open_file(char *directory, const char *name)
 	return open(path, O_RDWR | O_CREAT, 0600);
 }
 
-/* Another test of this kind would find this one's processes among all: it waits until this one has ended */
+/* Another test of this kind would find this test's processes among all others: wait until the other test has ended */
 static void wait_for_others(void)
 {
 	static int processes = -1;
@@ -86,7 +86,7 @@ static void wait_for_others(void)
 /**
  * vm_child_start - start a process that has a VM
  * @child: result
- * @vm_fd: the VM's descriptor in it, from 5 on; 0: it has none
+ * @vm_fd: the VM's descriptor in the process, 5 or higher; 0: no VM
  * @vsock: whether it has a vhost-vsock device, or a file of that name
  * @argument: a word of its command line
  */
@@ -105,7 +105,7 @@ void vm_child_start(struct vm_child *child, int vm_fd, enum vm_child_vsock vsock
 		char directory[sizeof(DIRECTORY)] = "";
 		int vm;
 
-		/* What this test has inherited, such as another /dev/null, is not the VM's */
+		/* Descriptors that this test has inherited, such as another /dev/null, do not belong to the VM */
 		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 		vm = vm_fd ? open_file(directory, "kvm-vm") : -1;
 		dup2(ends[0], 0);
@@ -124,13 +124,13 @@ void vm_child_start(struct vm_child *child, int vm_fd, enum vm_child_vsock vsock
 	}
 	close(ends[0]);
 	close(begun[1]);
-	/* It says when its command line is its own */
+	/* The child writes a byte once it has its own command line */
 	assert_int_equal(read(begun[0], &byte, 1), 1);
 	close(begun[0]);
 }
 
 /**
- * vm_child_end - end a process, and wait for that
+ * vm_child_end - end a process and wait for its end
  * @child: the process
  */
 void vm_child_end(struct vm_child *child)
