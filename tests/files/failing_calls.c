@@ -149,7 +149,8 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
 	REAL(pwrite64);
 
 	if (counted(files, "pwrite", true)) {
-		real(fd, data, size / 2, offset);
+		if (real(fd, data, size / 2, offset) < 0)
+			return -1;
 		if (by_kill)
 			raise(SIGKILL);
 		errno = ENOSPC;

@@ -263,6 +263,9 @@ class TestUnknown(ExplainCase):
         self.assertFalse(any(row['stolen'] or row['halted'] or row['exit'] for row in found['vm_exit']))
         self.assertTrue(any(row['total'] for row in found['vm_exit']))
         self.assertIn('no sched_switch', self.run_tool('explain', 'host.dat', *guests).stderr)
+        # In one pipe, each message is a line of its own
+        both = self.run_tool('explain', 'host.dat', *guests, stderr=subprocess.STDOUT).stdout
+        self.assertRegex(both, r'(?m)^tsc-offset: .*no sched_switch')
 
     def test_no_sched_in_guest(self):
         history = History(1, reuse=0)

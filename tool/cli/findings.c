@@ -58,6 +58,9 @@ void findings_move(struct findings *to, struct findings *from)
  */
 void findings_print(struct findings *findings)
 {
+	/* If stdout and stderr are one pipe, a message must not be within a line of a table */
+	if (findings->nr)
+		fflush(stdout);
 	for (size_t i = 0; i < findings->nr; i++) {
 		message("%s", findings->list[i].text);
 		free(findings->list[i].text);
