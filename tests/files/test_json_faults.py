@@ -56,7 +56,8 @@ class TestMemory(Case):
         self.every(DONE, None, 'show', '--json', HOST)
 
     def test_check(self):
-        self.every(INCOMPLETE, {'host': HOST, 'guests': []}, 'check', '--json', '--max-violations', '1', HOST, GUEST)
+        self.every(INCOMPLETE, {'schema': 1, 'host': HOST, 'guests': []}, 'check', '--json', '--max-violations', '1',
+                   HOST, GUEST)
 
 
 if __name__ == '__main__':

@@ -29,7 +29,8 @@ NASTY = ['-e', '', 'a b', '*', '$HOME', '"', '--', '-h', '--help', '--version', 
 # The message about a recording that another test killed
 REMAINS = 'removed leftovers of a killed recording'
 # A guest that trace-cmd cannot reach
-GUEST = ['-A', '3']
+# With a clock, because record adds one otherwise
+GUEST = ['-C', 'x86-tsc', '-A', '3']
 
 
 def tool(*arguments, env=None, **kwargs):

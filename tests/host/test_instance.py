@@ -97,7 +97,7 @@ class TestStartAndStop(Live):
         self.assertEqual(TOOL('status').returncode, FAILED)
         none = TOOL('status', '--json')
         self.assertEqual((none.returncode, json.loads(none.stdout)),
-                         (FAILED, {'instance': 'tsc_offset', 'exists': False}))
+                         (FAILED, {'schema': 1, 'instance': 'tsc_offset', 'exists': False}))
         self.start()
         self.assert_right()
         state = self.status()

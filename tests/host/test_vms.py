@@ -255,8 +255,8 @@ class TestRecord(Base):
         return RECORD(*arguments, env=os.environ | {'TRACE_CMD': script}, cwd=self.directory)
 
     def refuses(self, name, *words):
-        done = self.record('-A', name, '-e', 'sched')
-        self.assertEqual(done.stdout, f'record -A {name} -e sched\n')
+        done = self.record('-C', 'x86-tsc', '-A', name, '-e', 'sched')
+        self.assertEqual(done.stdout, f'record -C x86-tsc -A {name} -e sched\n')
         for word in words:
             self.assertIn(f'tsc-offset: -A {name}: {word}', done.stderr)
         if not words:
