@@ -7,7 +7,8 @@
  * patches appends the scaling ratio, its fraction bits and the number of the VM, and has kvm:kvm_write_tsc_multiplier
  * for changes of the ratio. Earlier patches had the VM's vm_pid and vm_fd instead of its number. On any kernel the
  * probes of lib/kvmhost/kvm_probes.h report the same except the previous values, and also report the current values
- * between changes. tsc_changes.h merges all of them into one list of changes. This file does not know where records come from.
+ * between changes. tsc_changes.h merges all of them into one list of changes. This file does not know where records
+ * come from.
  */
 #ifndef TSC_OFFSET_EVENT_H
 #define TSC_OFFSET_EVENT_H

@@ -322,13 +322,14 @@ static size_t take_known(const struct fit_host *host, const struct fit_run *run,
 			 uint64_t *known, size_t *nr)
 {
 	const struct vcpu_modes *modes = host->vcpus[run->vcpu].modes;
+	uint64_t begin = vcpu_modes_from(modes, 0), all = vcpu_modes_known(modes);
 	struct counting counting = { .host = host };
 	size_t hint = 0, inside = 0;
 
 	*nr = 0;
 	for (size_t i = run->first; i <= run->last; i++) {
-		if (!find_place(&counting, run, times[i], &counting.last) || counting.last < vcpu_modes_from(modes, 0) ||
-		    counting.last - vcpu_modes_from(modes, 0) >= vcpu_modes_known(modes))
+		if (!find_place(&counting, run, times[i], &counting.last) || counting.last < begin ||
+		    counting.last - begin >= all)
 			continue;
 		inside += mode_at(host, run->vcpu, counting.last, &hint) == MODE_GUEST;
 		known[(*nr)++] = counting.last;
