@@ -51,17 +51,18 @@ struct stream_case {
 
 /*
  * vCPU 0 of three VMs, which one thread runs one after the other; vCPU 1
- * of the second VM; and a vCPU of another thread
+ * of the second VM; and the vCPUs of two other threads
  */
-static const struct mode_thread threads[] = {
+static const struct vcpu_thread thread_list[] = {
 	{ .tid = 10, .vcpu = 0 },
 	{ .tid = 10, .since = 1000, .vcpu = 1 },
 	{ .tid = 10, .since = 2000, .vcpu = 2 },
 	{ .tid = 10, .vcpu_id = 1, .since = 1500, .vcpu = 3 },
 	{ .tid = 11, .vcpu = 4 },
+	{ .tid = 11 + VCPU_THREADS_RECENT, .vcpu = 5 },
 };
 
-#define NR_THREADS	(sizeof(threads) / sizeof(*threads))
+#define NR_THREADS	(sizeof(thread_list) / sizeof(*thread_list))
 
 static const struct stream_case cases[] = {
 	{ "one VM",
@@ -82,6 +83,10 @@ static const struct stream_case cases[] = {
 	{ "threads of none",
 	  { { 1100, ENTRY, 10, 0, 0 }, { 1150, EXIT, 9, 0, 1 }, { 1160, EXIT, 12, 0, 1 }, { 1200, EXIT, 10, 0, 0 } },
 	  { { 1, 1100, 1200 } }, { { 0, 0, 0 } } },
+	{ "two threads with one place for the last result",
+	  { { 100, ENTRY, 11, 0, 0 }, { 200, ENTRY, 11 + VCPU_THREADS_RECENT, 0, 1 }, { 300, EXIT, 11, 0, 0 },
+	    { 400, EXIT, 11 + VCPU_THREADS_RECENT, 0, 1 } },
+	  { { 4, 100, 300 }, { 5, 200, 400 } }, { { 0, 0, 0 } } },
 	{ "another vCPU of the thread",
 	  { { 1100, ENTRY, 10, 0, 0 }, { 1200, EXIT, 10, 0, 0 }, { 1600, ENTRY, 10, 1, 0 },
 	    { 1700, EXIT, 10, 1, 0 } },
@@ -148,6 +153,7 @@ static void check_case(const struct stream_case *c, bool exits_named)
 	struct mode_stream stream;
 	struct mode_span span;
 	struct page_file file;
+	struct vcpu_threads threads;
 	struct host host;
 	size_t nr = 0, nr_out = 0;
 	int ret;
@@ -158,7 +164,8 @@ static void check_case(const struct stream_case *c, bool exits_named)
 		page_file_add_cpu(&file, cpu, pages[cpu], 1);
 	}
 	host = (struct host) { .dat = &file.dat, .guest_modes = &file.buffer, .modes_last = 3000 };
-	assert_int_equal(mode_stream_open(&stream, &host, threads, NR_THREADS, NR_THREADS), 0);
+	assert_int_equal(vcpu_threads_init(&threads, thread_list, NR_THREADS), 0);
+	assert_int_equal(mode_stream_open(&stream, &host, &threads, NR_THREADS), 0);
 	stream.ids.entry = (struct guest_mode_format) { .id = ENTRY, .pid = PID, .vcpu_id = VCPU_ID };
 	stream.ids.sched_switch = SWITCH;
 	stream.ids.exit = (struct guest_mode_format) { .id = EXIT, .pid = PID, .vcpu_id = exits_named ? VCPU_ID : 0 };
@@ -178,6 +185,7 @@ static void check_case(const struct stream_case *c, bool exits_named)
 	}
 	assert_int_equal(ret, 0);
 	mode_stream_close(&stream);
+	vcpu_threads_release(&threads);
 	page_file_close(&file);
 	if (memcmp(found, c->spans, sizeof(found)))
 		fail_msg("%s%s: vCPU %u from %lu to %lu is the first of %zu", c->name, exits_named ? "" : ", old kernel",

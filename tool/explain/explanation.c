@@ -20,7 +20,7 @@
 #include "progress.h"
 #include "sched_events.h"
 #include "trace_dat.h"
-#include "vcpu_threads.h"
+#include "vcpu_events.h"
 
 /* Events between two updates of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
@@ -53,7 +53,7 @@ struct explained_guest {
  * @host: the host
  * @events: all of them
  * @texts: texts of the host's file
- * @threads: finds the vCPU of a kvm_entry or kvm_exit; owned
+ * @kvm: finds the vCPU of a kvm_entry or kvm_exit; owned
  * @formats: the host's scheduler events
  * @has_switches: the host recorded sched_switch
  * @matters: for each buffer of the host: it has events of kvm or sched, so its losses matter
@@ -65,7 +65,7 @@ struct ctx {
 	const struct host	*host;
 	struct merged_events	events;
 	struct event_texts	texts;
-	struct vcpu_threads	threads;
+	struct vcpu_events	kvm;
 	struct sched_formats	formats;
 	bool			has_switches;
 	bool			*matters;
@@ -91,26 +91,26 @@ static struct task task_of(const struct sched_event *event)
 static int begin_states(struct ctx *ctx, const struct vcpu_states_sink *sink, size_t nr_cpus)
 {
 	struct explanation *explanation = ctx->explanation;
-	_cleanup_(freep) int *tids = calloc(ctx->threads.nr + 1, sizeof(*tids));
+	_cleanup_(freep) int *tids = calloc(ctx->kvm.threads.nr + 1, sizeof(*tids));
 	int ret;
 
 	if (!tids)
 		return -ENOMEM;
-	for (size_t i = 0; i < ctx->threads.nr; i++)
-		tids[i] = ctx->threads.list[i].tid;
+	for (size_t i = 0; i < ctx->kvm.threads.nr; i++)
+		tids[i] = ctx->kvm.threads.list[i].tid;
 	ret = vcpu_states_init(&explanation->states, sink, explanation->begin, explanation->nr_vcpus, nr_cpus, tids,
-			       ctx->threads.nr, ctx->has_switches);
+			       ctx->kvm.threads.nr, ctx->has_switches);
 	if (ret)
 		return ret;
 	/* The first thread of each vCPU */
-	for (size_t i = 0; i < ctx->threads.nr; i++) {
-		const struct vcpu_thread *thread = &ctx->threads.list[i];
+	for (size_t i = 0; i < ctx->kvm.threads.nr; i++) {
+		const struct vcpu_thread *thread = &ctx->kvm.threads.list[i];
 		struct explained_vcpu *vcpu = &explanation->vcpus[thread->vcpu];
 
 		if (vcpu->nr_threads++ && thread->first > vcpu->first)
 			continue;
 		vcpu->first = thread->first;
-		vcpu_states_set_thread(&explanation->states, (uint32_t)thread->vcpu, thread->tid);
+		vcpu_states_set_thread(&explanation->states, thread->vcpu, thread->tid);
 	}
 	return 0;
 }
@@ -121,13 +121,13 @@ static int take_kvm(struct ctx *ctx, const struct merged_item *item, const struc
 	struct explanation *explanation = ctx->explanation;
 	struct moment at = moment_of(ctx, item->time);
 	const struct exit_reason_name *reason;
-	uint32_t vcpu = (uint32_t)event->vcpu;
+	uint32_t vcpu = event->vcpu;
 
 	if (event->entry) {
 		vcpu_states_entry(&explanation->states, vcpu, at, event->tid, events->cpu->cpu);
 		return 0;
 	}
-	reason = exit_reasons_read(&explanation->reasons, &ctx->texts, &ctx->threads.ids.exit, &events->event,
+	reason = exit_reasons_read(&explanation->reasons, &ctx->texts, &ctx->kvm.ids.exit, &events->event,
 				   events->cpu->cpu);
 	if (!reason)
 		return -ENOMEM;
@@ -173,7 +173,7 @@ static int take_host_event(struct ctx *ctx, const struct merged_item *item)
 		return 0;
 	}
 	/* Those of kvm are taken of one buffer only, whichever has them first */
-	ret = vcpu_threads_event(&ctx->threads, item->cpu, item->time, &event);
+	ret = vcpu_events_read(&ctx->kvm, item->cpu, item->time, &event);
 	if (ret > 0)
 		return take_kvm(ctx, item, &event);
 	ctx->explanation->nr_unreadable += ret < 0;
@@ -259,7 +259,7 @@ static void find_entry(struct ctx *ctx, uint32_t vcpu, uint64_t host_tsc)
 		struct vcpu_event event;
 
 		if (cpu->source.time == host_tsc && time_merge_has(&ctx->events.merge, &cpu->source) &&
-		    vcpu_threads_event(&ctx->threads, cpu, host_tsc, &event) > 0 && event.entry && event.vcpu == vcpu)
+		    vcpu_events_read(&ctx->kvm, cpu, host_tsc, &event) > 0 && event.entry && event.vcpu == vcpu)
 			vcpu_states_set_thread(&ctx->explanation->states, vcpu, event.tid);
 	}
 }
@@ -673,7 +673,7 @@ static int open_all(struct ctx *ctx)
 	if (!ret)
 		ret = open_vcpus(ctx);
 	if (!ret)
-		ret = vcpu_threads_read(&ctx->threads, &explanation->recording->host);
+		ret = vcpu_events_open(&ctx->kvm, &explanation->recording->host);
 	if (!ret)
 		ret = explain_sums_init(&explanation->sums, &request->filter, explanation->wanted, explanation->nr_vcpus,
 					request->max_keys);
@@ -708,7 +708,7 @@ static void release(struct ctx *ctx)
 {
 	merged_events_close(&ctx->events);
 	event_texts_close(&ctx->texts);
-	vcpu_threads_release(&ctx->threads);
+	vcpu_events_close(&ctx->kvm);
 	free(ctx->matters);
 }
 

@@ -130,28 +130,46 @@ size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *h
 	return vcpu_of_thread(vcpus, vm_of_thread(host, thread), &host->threads[thread]);
 }
 
-static int read_modes(struct host_vcpus *vcpus, const struct host *host)
+/**
+ * host_vcpus_threads - list the threads that run vCPUs
+ * @vcpus: the vCPUs
+ * @host: the file
+ * @threads: result; must be released in any case
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_vcpus_threads(const struct host_vcpus *vcpus, const struct host *host, struct vcpu_threads *threads)
 {
-	_cleanup_(freep) struct mode_thread *threads = NULL;
-	struct mode_stream stream = { 0 };
-	struct progress progress;
-	struct mode_span span;
-	size_t nr = 0, steps = 0;
-	int ret;
+	_cleanup_(freep) struct vcpu_thread *list = calloc(host->nr_threads + 1, sizeof(*list));
+	size_t nr = 0;
 
-	threads = calloc(host->nr_threads + 1, sizeof(*threads));
-	if (!threads)
+	*threads = (struct vcpu_threads) { 0 };
+	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
 		size_t vcpu = host_vcpus_of_thread(vcpus, host, i);
 
 		if (vcpu < vcpus->nr)
-			threads[nr++] = (struct mode_thread) {
-				thread->tid, thread->vcpu_id, thread->since, vcpu,
+			list[nr++] = (struct vcpu_thread) {
+				thread->tid, thread->vcpu_id, thread->since, (uint32_t)vcpu, thread->first,
 			};
 	}
-	ret = mode_stream_open(&stream, host, threads, nr, vcpus->nr);
+	return vcpu_threads_init(threads, list, nr);
+}
+
+static int read_modes(struct host_vcpus *vcpus, const struct host *host)
+{
+	_cleanup_(vcpu_threads_release) struct vcpu_threads threads;
+	struct mode_stream stream = { 0 };
+	struct progress progress;
+	struct mode_span span;
+	size_t steps = 0;
+	int ret = host_vcpus_threads(vcpus, host, &threads);
+
+	if (ret)
+		return ret;
+	ret = mode_stream_open(&stream, host, &threads, vcpus->nr);
 	progress_begin(&progress, host->dat->path, mode_stream_total(&stream));
 	while (!ret && (ret = mode_stream_next(&stream, &span)) > 0) {
 		if (!(steps++ % PROGRESS_SPANS))

@@ -19,6 +19,7 @@
 
 struct host;
 struct initial_offsets;
+struct vcpu_threads;
 
 /**
  * struct host_vcpu - a vCPU
@@ -60,6 +61,7 @@ struct host_vcpus {
 
 int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host);
 size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *host, size_t thread);
+int host_vcpus_threads(const struct host_vcpus *vcpus, const struct host *host, struct vcpu_threads *threads);
 int host_vcpus_error(const struct host_vcpus *vcpus, const struct host *host);
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
 void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offsets *initial);

@@ -9,21 +9,6 @@
 #include "order.h"
 #include "trace_dat.h"
 
-static ORDER_BY(compare_threads, struct mode_thread, tid, vcpu_id, since)
-
-static int take_threads(struct mode_stream *stream, const struct mode_thread *threads, size_t nr)
-{
-	stream->threads = calloc(nr + 1, sizeof(*stream->threads));
-	stream->entered = calloc(nr + 1, sizeof(*stream->entered));
-	if (!stream->threads || !stream->entered)
-		return -ENOMEM;
-	if (nr)
-		memcpy(stream->threads, threads, nr * sizeof(*threads));
-	stream->nr_threads = nr;
-	array_sort(stream->threads, nr, compare_threads);
-	return 0;
-}
-
 /* Returns: index of a CPU among those with events, or their number */
 static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
 {
@@ -54,18 +39,16 @@ static int take_counted(struct mode_stream *stream, const struct host *host)
  * mode_stream_open - open a stream of spans
  * @stream: result; must be closed in any case
  * @host: the host; it has guest_modes
- * @threads: threads that run the vCPUs, without overlaps for a tid and vcpu_id; not owned
- * @nr_threads: number of @threads
+ * @threads: threads that run the vCPUs; must be valid while @stream is used
  * @nr_vcpus: number of their vCPUs, numbered from 0
  *
  * Returns: 0 or a negative errno, with the reason in the file's error.
  */
-int mode_stream_open(struct mode_stream *stream, const struct host *host,
-		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus)
+int mode_stream_open(struct mode_stream *stream, const struct host *host, struct vcpu_threads *threads, size_t nr_vcpus)
 {
 	int ret;
 
-	*stream = (struct mode_stream) { .dat = host->dat, .end = host->modes_last };
+	*stream = (struct mode_stream) { .dat = host->dat, .threads = threads, .end = host->modes_last };
 	ret = event_ids_read(&stream->ids, host->dat);
 	if (!ret)
 		ret = trace_stream_open(&stream->events, host->dat, host->guest_modes, &host->clock);
@@ -73,7 +56,7 @@ int mode_stream_open(struct mode_stream *stream, const struct host *host,
 		return ret;
 	stream->ends_lost = calloc(stream->events.nr_cpus + 1, sizeof(*stream->ends_lost));
 	stream->running = calloc(stream->events.nr_cpus + 1, sizeof(*stream->running));
-	if (!stream->ends_lost || !stream->running || take_threads(stream, threads, nr_threads) ||
+	if (!stream->ends_lost || !stream->running ||
 	    mode_tracker_init(&stream->tracker, nr_vcpus, stream->events.nr_cpus + 1,
 			      host_has_fast_path(host)) ||
 	    take_counted(stream, host))
@@ -81,42 +64,10 @@ int mode_stream_open(struct mode_stream *stream, const struct host *host,
 	return 0;
 }
 
-/* Does a thread run a vCPU at a time, as given by @key? */
-static bool runs(const struct mode_stream *stream, const struct mode_thread *thread, const struct mode_thread *key)
+/* For a kvm_exit without a vCPU */
+static const struct vcpu_thread *find_entered(const struct mode_stream *stream, int tid)
 {
-	const struct mode_thread *after = thread + 1;
-
-	return thread->tid == key->tid && thread->vcpu_id == key->vcpu_id && thread->since <= key->since &&
-	       (after == stream->threads + stream->nr_threads || compare_threads(after, key) > 0);
-}
-
-static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id, uint64_t host_tsc)
-{
-	const struct mode_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
-	size_t after;
-
-	/* Usually an exit follows the entry of the same thread */
-	if (stream->last_thread && runs(stream, stream->last_thread, &key))
-		return stream->last_thread;
-	after = first_where(i, stream->nr_threads, compare_threads(&stream->threads[i], &key) > 0);
-	if (!after || !runs(stream, &stream->threads[after - 1], &key))
-		return NULL;
-	return stream->last_thread = &stream->threads[after - 1];
-}
-
-/* Returns: the place of the vCPU with which a thread last entered guest mode */
-static const struct mode_thread **last_entered(struct mode_stream *stream, int tid)
-{
-	size_t low = first_where(i, stream->nr_threads, stream->threads[i].tid >= tid);
-
-	/* The last place is for unknown threads */
-	return &stream->entered[low < stream->nr_threads && stream->threads[low].tid != tid ? stream->nr_threads : low];
-}
-
-/* Kernels before 5.10 do not report the vCPU of a kvm_exit: it is the one with which the thread entered */
-static const struct mode_thread *find_entered(struct mode_stream *stream, int tid)
-{
-	const struct mode_thread *thread = *last_entered(stream, tid);
+	const struct vcpu_thread *thread = *vcpu_threads_entered(stream->threads, tid);
 
 	return thread && mode_tracker_in_guest(&stream->tracker, thread->vcpu) ? thread : NULL;
 }
@@ -126,7 +77,7 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 	bool entry = ring_event_id(&cpu->event) == stream->ids.entry.id;
 	const struct guest_mode_format *format = entry ? &stream->ids.entry : &stream->ids.exit;
 	size_t number = cpu - stream->events.cpus;
-	const struct mode_thread *thread;
+	const struct vcpu_thread *thread;
 	uint32_t vcpu_id = 0;
 	int tid;
 
@@ -135,9 +86,10 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 				      "a %s that does not fit its format, at time %llu",
 				      entry ? "kvm_entry" : "kvm_exit",
 				      (unsigned long long)cpu->event.ts);
-	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id, cpu->event.ts) : find_entered(stream, tid);
+	thread = format->vcpu_id ? vcpu_threads_find(stream->threads, tid, vcpu_id, cpu->event.ts) :
+		find_entered(stream, tid);
 	if (thread && entry && !stream->ids.exit.vcpu_id)
-		*last_entered(stream, tid) = thread;
+		*vcpu_threads_entered(stream->threads, tid) = thread;
 	if (thread && entry) {
 		struct mode_running *running = &stream->running[number];
 
@@ -282,6 +234,4 @@ void mode_stream_close(struct mode_stream *stream)
 	event_ids_release(&stream->ids);
 	free(stream->running);
 	free(stream->ends_lost);
-	free(stream->entered);
-	free(stream->threads);
 }

@@ -12,23 +12,9 @@
 #include "event_ids.h"
 #include "mode_tracker.h"
 #include "trace_stream.h"
+#include "vcpu_threads.h"
 
 struct host;
-
-/**
- * struct mode_thread - a thread that runs a vCPU
- * @tid: its thread id
- * @vcpu_id: KVM's vcpu_id of the vCPU
- * @since: host TSC, in cycles, from which on it runs the vCPU, until @since of the next entry with the same @tid and
- *	@vcpu_id
- * @vcpu: index of the vCPU in the stream
- */
-struct mode_thread {
-	int		tid;
-	uint32_t	vcpu_id;
-	uint64_t	since;
-	uint32_t	vcpu;
-};
 
 /**
  * struct mode_running - the last thread that entered guest mode on a CPU of the host
@@ -36,7 +22,7 @@ struct mode_thread {
  * @tid: its thread id
  */
 struct mode_running {
-	const struct mode_thread	*thread;
+	const struct vcpu_thread	*thread;
 	int				tid;
 };
 
@@ -48,11 +34,7 @@ struct mode_running {
  * @ends_lost: for each CPU of @events: the time, not 0, after which its last events were lost; owned
  * @running: state of each CPU of @events; owned
  * @last: the CPU of the last event
- * @threads: threads that run the vCPUs, in the order of tid, vcpu_id and time; owned
- * @nr_threads: number of @threads
- * @entered: for the first of @threads with a tid: the entry of @threads as which the thread last entered guest mode;
- *	NULL if it did not, or if kvm_exit has the vCPU; owned
- * @last_thread: the thread of the last event
+ * @threads: threads that run the vCPUs; not owned
  * @tracker: computes the spans. All CPUs without events share one index, after those of @events
  * @at: index of the next span in @tracker->ready
  * @end: host TSC of the buffer's last event
@@ -66,10 +48,7 @@ struct mode_stream {
 	uint64_t			*ends_lost;
 	struct mode_running		*running;
 	const struct cpu_stream		*last;
-	struct mode_thread		*threads;
-	size_t				nr_threads;
-	const struct mode_thread	**entered;
-	struct mode_thread		*last_thread;
+	struct vcpu_threads		*threads;
 	struct mode_tracker		tracker;
 	size_t				at;
 	uint64_t			end;
@@ -77,8 +56,7 @@ struct mode_stream {
 	uint32_t			next_vcpu;
 };
 
-int mode_stream_open(struct mode_stream *stream, const struct host *host,
-		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus);
+int mode_stream_open(struct mode_stream *stream, const struct host *host, struct vcpu_threads *threads, size_t nr_vcpus);
 int mode_stream_next(struct mode_stream *stream, struct mode_span *span);
 uint64_t mode_stream_total(const struct mode_stream *stream);
 uint64_t mode_stream_bytes(const struct mode_stream *stream);

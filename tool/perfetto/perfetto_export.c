@@ -22,7 +22,7 @@
 #include "progress.h"
 #include "trace_dat.h"
 #include "vcpu_slices.h"
-#include "vcpu_threads.h"
+#include "vcpu_events.h"
 
 /* Events between two updates of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
@@ -94,7 +94,7 @@ struct exported_offset {
  * @files: state of each file; owned
  * @nr_files: number of @files
  * @cpus: state of each CPU; owned
- * @threads: finds the vCPU of a kvm_entry or kvm_exit; owned
+ * @kvm: finds the vCPU of a kvm_entry or kvm_exit; owned
  * @exits: exit reasons; owned
  * @vcpus: the slices of each vCPU; owned
  * @nr_vcpus: number of @vcpus
@@ -110,7 +110,7 @@ struct ctx {
 	struct exported_file	*files;
 	size_t			nr_files;
 	struct exported_cpu	*cpus;
-	struct vcpu_threads	threads;
+	struct vcpu_events	kvm;
 	struct exit_reasons	exits;
 	struct vcpu_slices	*vcpus;
 	size_t			nr_vcpus;
@@ -267,7 +267,7 @@ static int open_vcpus(struct ctx *ctx)
 		.writer = &ctx->writer, .first = to_ns(ctx, recording->host.host.recorded_first),
 		.last = to_ns(ctx, recording->host.host.recorded_last),
 	};
-	ret = vcpu_threads_read(&ctx->threads, &recording->host);
+	ret = vcpu_events_open(&ctx->kvm, &recording->host);
 	if (!ret)
 		ret = exit_reasons_init(&ctx->exits, ctx->files[0].texts.tep);
 	for (size_t i = 0; i < ctx->events.nr_vcpus && !ret; i++)
@@ -361,7 +361,7 @@ static int follow_vcpus(struct ctx *ctx, const struct merged_item *item, uint64_
 	struct exit_reason_name *reason;
 	int ret;
 
-	if (vcpu_threads_event(&ctx->threads, item->cpu, item->time, &event) <= 0)
+	if (vcpu_events_read(&ctx->kvm, item->cpu, item->time, &event) <= 0)
 		return 0;
 	slices = &ctx->vcpus[event.vcpu];
 	if (!slices->nr_threads)
@@ -373,7 +373,7 @@ static int follow_vcpus(struct ctx *ctx, const struct merged_item *item, uint64_
 			vcpu_slices_enter(slices, &ctx->slices);
 		return ret;
 	}
-	reason = exit_reasons_read(&ctx->exits, &ctx->files[0].texts, &ctx->threads.ids.exit, &events->event,
+	reason = exit_reasons_read(&ctx->exits, &ctx->files[0].texts, &ctx->kvm.ids.exit, &events->event,
 				   events->cpu->cpu);
 	if (!reason)
 		return -ENOMEM;
@@ -473,7 +473,7 @@ static void release(struct ctx *ctx)
 	for (size_t i = 0; i < ctx->nr_vcpus; i++)
 		vcpu_slices_release(&ctx->vcpus[i]);
 	exit_reasons_release(&ctx->exits);
-	vcpu_threads_release(&ctx->threads);
+	vcpu_events_close(&ctx->kvm);
 	merged_events_close(&ctx->events);
 	perfetto_writer_release(&ctx->writer);
 	wire_release(&ctx->description);
