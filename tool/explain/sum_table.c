@@ -33,24 +33,37 @@ int sum_table_init(struct sum_table *table, size_t nr_vcpus, size_t max)
 	return 0;
 }
 
+/* By members, as same_key(): a read of two at once would wait until they are in memory */
+static uint64_t mix(uint64_t value, uint32_t a, uint32_t b)
+{
+	value = (value ^ (a * 0xc2b2ae3d27d4eb4fULL + b)) * 0x9e3779b97f4a7c15ULL;
+	return value ^ value >> 32;
+}
+
 static uint64_t hash(const struct sum_key *key)
 {
-	uint64_t words[sizeof(*key) / sizeof(uint64_t)], value = 0;
+	uint64_t value = mix(0, key->vcpu, (uint32_t)key->task);
 
-	_Static_assert(!(sizeof(*key) % sizeof(words[0])), "all of the key counts");
-	memcpy(words, key, sizeof(words));
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		value = (value ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-		value ^= value >> 32;
-	}
-	return value;
+	value = mix(value, key->task_unknown, key->what);
+	value = mix(value, key->reason, key->reason_known);
+	value = mix(value, (uint32_t)key->preemptor, key->preemptor_unknown);
+	return mix(value, key->preemptor_vcpu, (uint32_t)key->preemptor_task);
+}
+
+/* Not memcmp(): it would wait until the members of a new key are in memory */
+static bool same_key(const struct sum_key *a, const struct sum_key *b)
+{
+	return a->vcpu == b->vcpu && a->task == b->task && a->task_unknown == b->task_unknown && a->what == b->what &&
+		a->reason == b->reason && a->reason_known == b->reason_known && a->preemptor == b->preemptor &&
+		a->preemptor_unknown == b->preemptor_unknown && a->preemptor_vcpu == b->preemptor_vcpu &&
+		a->preemptor_task == b->preemptor_task;
 }
 
 static size_t find_slot(const struct sum_table *table, const struct sum_key *key)
 {
 	size_t i = hash(key) & (table->nr_slots - 1);
 
-	while (table->slots[i] && memcmp(&table->rows[table->slots[i] - 1].key, key, sizeof(*key)))
+	while (table->slots[i] && !same_key(&table->rows[table->slots[i] - 1].key, key))
 		i = (i + 1) & (table->nr_slots - 1);
 	return i;
 }
@@ -82,7 +95,7 @@ struct sum_row *sum_table_row(struct sum_table *table, const struct sum_key *key
 	size_t slot;
 
 	/* A vCPU usually repeats its last key */
-	if (*last < table->nr && !memcmp(&table->rows[*last].key, key, sizeof(*key)))
+	if (*last < table->nr && same_key(&table->rows[*last].key, key))
 		return &table->rows[*last];
 	slot = find_slot(table, key);
 	if (table->slots[slot]) {

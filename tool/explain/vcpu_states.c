@@ -125,28 +125,37 @@ static void name_preemptor(const struct vcpu_states *states, uint32_t cpu, struc
 	}
 }
 
-static struct stretch describe(const struct vcpu_states *states, uint32_t number)
+/* Writes each member of @stretch once: a copy of the whole would wait until the members are in memory */
+static void describe(const struct vcpu_states *states, uint32_t number, struct stretch *stretch)
 {
 	const struct state_vcpu *vcpu = &states->vcpus[number];
-	struct stretch stretch = {
-		.vcpu = number, .state = VCPU_EXIT, .task = vcpu->task, .preemptor_vcpu = VCPU_NONE, .from = states->now,
-	};
+	static const struct task none = { 0 };
+	enum vcpu_state state = VCPU_EXIT;
+	enum not_known unknown = IS_KNOWN;
 
+	stretch->vcpu = number;
+	stretch->task = vcpu->task;
+	stretch->preemptor = none;
+	stretch->preemptor_vcpu = VCPU_NONE;
+	stretch->preemptor_task = none;
+	stretch->from.tsc = states->now.tsc;
+	stretch->from.ns = states->now.ns;
 	if (vcpu->mode == MODE_GUEST) {
-		stretch.state = VCPU_GUEST;
+		state = VCPU_GUEST;
 	} else if (vcpu->mode == MODE_UNKNOWN) {
-		stretch.state = VCPU_UNKNOWN;
-		stretch.unknown = vcpu->unknown;
+		state = VCPU_UNKNOWN;
+		unknown = vcpu->unknown;
 	} else if (!vcpu->thread || vcpu->thread->state == THREAD_UNKNOWN) {
-		stretch.state = VCPU_UNKNOWN;
-		stretch.unknown = vcpu->thread ? vcpu->thread->unknown : BEFORE_SCHED;
+		state = VCPU_UNKNOWN;
+		unknown = vcpu->thread ? vcpu->thread->unknown : BEFORE_SCHED;
 	} else if (vcpu->thread->state == THREAD_WAITS) {
-		stretch.state = VCPU_STOLEN;
-		name_preemptor(states, vcpu->thread->cpu, &stretch);
+		state = VCPU_STOLEN;
+		name_preemptor(states, vcpu->thread->cpu, stretch);
 	} else if (vcpu->thread->state == THREAD_SLEEPS && vcpu->exited && vcpu->reason.halts) {
-		stretch.state = VCPU_HALTED;
+		state = VCPU_HALTED;
 	}
-	return stretch;
+	stretch->state = state;
+	stretch->unknown = unknown;
 }
 
 static bool is_empty(const struct stretch *stretch)
@@ -210,12 +219,13 @@ static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
 static void refresh(struct vcpu_states *states, uint32_t number)
 {
 	struct state_vcpu *vcpu = &states->vcpus[number];
-	struct stretch next = describe(states, number);
+	struct stretch next;
 
+	describe(states, number, &next);
 	if (alike(&vcpu->now, &next))
 		return;
 	cut(states, vcpu);
-	vcpu->now = next;
+	describe(states, number, &vcpu->now);
 }
 
 /* The held stretches are correct */
@@ -394,7 +404,7 @@ int vcpu_states_init(struct vcpu_states *states, const struct vcpu_states_sink *
 		struct state_vcpu *vcpu = &states->vcpus[i];
 
 		*vcpu = (struct state_vcpu) { .unknown = BEFORE_KVM, .next = VCPU_NONE, .task.unknown = NO_FILE };
-		vcpu->now = describe(states, i);
+		describe(states, i, &vcpu->now);
 	}
 	return 0;
 }
