@@ -117,7 +117,8 @@ static int decode(struct time_shift_reader *reader, struct cursor *cursor)
 		return -EBADMSG;
 	reader->samples = calloc(nr_vcpus + 1UL, sizeof(*reader->samples));
 	reader->nr_samples = calloc(nr_vcpus + 1UL, sizeof(*reader->nr_samples));
-	if (!reader->samples || !reader->nr_samples)
+	reader->recent = calloc(nr_vcpus + 1UL, sizeof(*reader->recent));
+	if (!reader->samples || !reader->nr_samples || !reader->recent)
 		return -ENOMEM;
 	reader->nr_vcpus = nr_vcpus;
 	for (size_t i = 0; i < nr_vcpus && !ret; i++)
@@ -162,6 +163,7 @@ void time_shift_reader_release(struct time_shift_reader *reader)
 		free(reader->samples[i]);
 	free(reader->samples);
 	free(reader->nr_samples);
+	free(reader->recent);
 	*reader = (struct time_shift_reader) { 0 };
 }
 
@@ -211,7 +213,7 @@ static uint64_t correct(const struct time_shift_reader *reader, const struct tim
 uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, uint64_t guest_tsc)
 {
 	const struct time_shift_sample *samples;
-	size_t nr, after;
+	size_t nr, *recent;
 
 	if (!time_shift_corrects(reader, vcpu))
 		return guest_tsc;
@@ -227,6 +229,8 @@ uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, u
 	 * The first sample precedes the last one also as unsigned numbers: all samples lie in the same half of 64 bits,
 	 * so both comparisons have the same order.
 	 */
-	after = first_where(i, nr - 1, (uint64_t)samples[i].ts > guest_tsc);
-	return correct(reader, &samples[after - 1], guest_tsc);
+	recent = &reader->recent[vcpu];
+	if ((uint64_t)samples[*recent].ts > guest_tsc || (uint64_t)samples[*recent + 1].ts <= guest_tsc)
+		*recent = first_where(i, nr - 1, (uint64_t)samples[i].ts > guest_tsc) - 1;
+	return correct(reader, &samples[*recent], guest_tsc);
 }

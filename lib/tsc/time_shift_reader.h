@@ -44,6 +44,7 @@ struct time_shift_sample {
  * @nr_vcpus: number of vCPUs
  * @nr_samples: number of samples of each vCPU; owned
  * @samples: samples of each vCPU in the order of time, with distinct times; owned
+ * @recent: for each vCPU the index of the sample before the last time that was converted; owned
  *
  * All zeros correct nothing, like a file without the option.
  */
@@ -53,6 +54,7 @@ struct time_shift_reader {
 	size_t				nr_vcpus;
 	size_t				*nr_samples;
 	struct time_shift_sample	**samples;
+	size_t				*recent;
 };
 
 int time_shift_decode(struct time_shift_reader *reader, const void *option, size_t size);

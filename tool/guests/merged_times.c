@@ -113,7 +113,8 @@ static int make_samples(struct time_shift_reader *reader, size_t capacity)
 	reader->interpolate = true;
 	reader->nr_samples = calloc(1, sizeof(*reader->nr_samples));
 	reader->samples = calloc(1, sizeof(*reader->samples));
-	reader->nr_vcpus = reader->samples && reader->nr_samples;
+	reader->recent = calloc(1, sizeof(*reader->recent));
+	reader->nr_vcpus = reader->samples && reader->nr_samples && reader->recent;
 	if (!reader->nr_vcpus)
 		return -ENOMEM;
 	reader->samples[0] = calloc(capacity, sizeof(**reader->samples));
