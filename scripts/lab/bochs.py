@@ -95,6 +95,7 @@ class Bochs:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             env=os.environ | {'TERM': 'linux', 'LC_ALL': 'C'})
         os.close(inside)
+        state.prefer(self.process)
         self.received = b''
         return self
 

@@ -107,9 +107,7 @@ class Host:
         with open(self.directory / 'qemu.log', 'w') as log:
             qemu = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
                                     stdout=log, stderr=log, start_new_session=True)
-        # Other work on this machine must not stop its clocks. This needs privileges, and is optional.
-        with contextlib.suppress(OSError):
-            Path(f'/proc/{qemu.pid}/autogroup').write_text('-15')
+        state.prefer(qemu)
         now = time.monotonic()
         patience = SYSTEMD_PATIENCE if systemd else 1
         deadline = now + patience * BOOT_SECONDS

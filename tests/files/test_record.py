@@ -376,6 +376,11 @@ class TestEnd(RecordCase):
         self.assertEqual(command.returncode, DONE, stderr)
         self.assertEqual(os.path.getsize(self.path('out', 'ints')), 10)
 
+    @staticmethod
+    def state(pid):
+        with open(f'/proc/{pid}/stat', encoding='utf-8') as file:
+            return file.read().rsplit(')', 1)[1].split()[0]
+
     def job(self, *command):
         """Stop a job by ^Z and continue it. Returns ((stop signal and exit
         status, trace-cmd's state while stopped), stderr)."""
@@ -392,8 +397,10 @@ class TestEnd(RecordCase):
         self.wait_for('ready')
         os.write(master, b'\x1a')
         self.wait_for('stopped')
-        with open(f'/proc/{self.read("pid")}/stat', encoding='utf-8') as file:
-            state = file.read().rsplit(')', 1)[1].split()[0]
+        # trace-cmd may stop later than the job of the shell
+        end = time.monotonic() + DEADLINE
+        while (state := self.state(self.read('pid'))) != 'T' and time.monotonic() < end:
+            time.sleep(0.01)
         with open(self.path('out', 'end'), 'w', encoding='utf-8'):
             pass
         os.kill(shell.pid, signal.SIGUSR1)

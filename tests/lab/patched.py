@@ -33,7 +33,8 @@ def patched_moves(lab):
     number = int(lab.call('run', f'cat {lab.kvm_directory("g1")}/id'))
     # The guest is made during the recording: each vCPU has an event of its multiplier
     workload = 'vm-offsets --vcpus 2 --noise 200 > noise & ' + probes('g1', 10, 5000)
-    for delta in 52000000, 9000000, 31000000:
+    # More than a vCPU may wait between the read of its TSC and the write
+    for delta in 520000000, 900000000, 310000000:
         workload += f"; guest-run g1 'move-tsc 0 {delta}; move-tsc 1 {delta}'; " + probes('g1', 10, 5000)
     recording = lab.record('moves', {'g1': 3}, workload + '; kill %1')
     in_order(recording, 'a guest whose TSC is moved, beside a VM with the same vcpu_ids', at_least=80)
