@@ -32,6 +32,7 @@
 #include "progress.h"
 #include "quiet_time.h"
 #include "show_report.h"
+#include "stamp_trial.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
 
@@ -282,8 +283,22 @@ static int finish_json(struct json_writer *json, const struct request *request)
 	return ret;
 }
 
+/* What to do about a file that does not fit: stamp it, if that helps */
+static void advise(struct guest_check *check, const struct request *request, const char *path,
+		   struct stamp_trial *trial)
+{
+	const struct stamp_trial_request tried = {
+		.host_path = request->host_path, .guest_path = path, .vm = request->vm, .any_clock = request->any_clock,
+	};
+	_cleanup_(freep) char *command = check->guest.rewritten ? NULL : stamp_trial_command(trial, &tried);
+
+	if (command)
+		findings_note(&check->findings, FINDING_READERS, "%s: to correct its times: %s", path, command);
+}
+
 static enum exit_status check_guests(const struct request *request, struct host_recording *host)
 {
+	_cleanup_(stamp_trial_release) struct stamp_trial trial = { 0 };
 	struct json_writer json = { .pretty = true };
 	enum exit_status status = EXIT_DONE;
 
@@ -298,12 +313,18 @@ static enum exit_status check_guests(const struct request *request, struct host_
 
 		*host->error = (struct error) { 0 };
 		ret = check_guest(&check, request, host, request->guest_paths[i]);
+		if (!ret && guest_check_verdict(&check) != GUEST_FITS)
+			advise(&check, request, request->guest_paths[i], &trial);
 		if (!ret && request->json)
 			check_json_add(&json, &check);
 		findings_print(&check.findings);
 		if (ret) {
 			input_file_fail(host->error);
 			status = EXIT_FAILED;
+			/* Without right times, the VM can be uncertain */
+			if (ret == -ENOENT)
+				advise(&check, request, request->guest_paths[i], &trial);
+			findings_print(&check.findings);
 		} else {
 			if (!request->json)
 				check_table_write(&check, request->host_path, stdout);
