@@ -51,8 +51,10 @@ static bool print_stamp(const struct default_files *files)
 	for (size_t i = 1; i < files->nr; i++) {
 		if (!lacks_times(files->paths[i]))
 			continue;
-		if (!any)
-			print_step("Synchronise guests' files:", "tsc-offset stamp " DEFAULT_HOST);
+		if (!any) {
+			print_step("Synchronise guests' files:", "tsc-offset stamp ");
+			print_name(files->paths[0]);
+		}
 		putchar(' ');
 		print_name(files->paths[i]);
 		any = true;
@@ -80,7 +82,9 @@ static void print_for_host_and_guests(const struct default_files *files)
 		print_name(files->paths[i]);
 	}
 	printf(" in this directory:\n");
-	print_step("Print the TSC offsets:", "tsc-offset show " DEFAULT_HOST "\n");
+	print_step("Print the TSC offsets:", "tsc-offset show ");
+	print_name(files->paths[0]);
+	putchar('\n');
 	if (files->nr > 1) {
 		bool lacks = print_stamp(files);
 
