@@ -39,7 +39,8 @@ def libtraceevent_plugins():
 def expected():
     share = f'{PREFIX}/share'
     paths = {f'{PREFIX}/bin/tsc-offset', f'{PLUGINS}/plugin_kvm_tsc_offset.so',
-             f'{share}/bash-completion/completions/tsc-offset',
+             f'{share}/bash-completion/completions/tsc-offset', f'{share}/zsh/site-functions/_tsc-offset',
+             f'{share}/fish/vendor_completions.d/tsc-offset.fish',
              f'{share}/doc/tsc-offset/examples/host.dat', f'{share}/doc/tsc-offset/examples/guest.dat',
              f'{share}/tsc-offset/perfetto-sql/tsc_offset/vm.sql'}
     paths |= {f'{share}/doc/tsc-offset/examples/perfetto-fleet/{name}' for name in ('batch.py', 'bigtrace.py', 'vcpus.sql')}
