@@ -35,7 +35,7 @@ class TestOptions(unittest.TestCase):
                                         re.search(r'^ +tsc-offset (?=-).*', manual.help_text(TOOL), re.M)[0])))
 
     def test_options_control(self):
-        """A difference of one side is detected"""
+        """An option that the page lacks, or has in addition, is detected"""
         text = manual.page_of('stamp').read_text()
         with tempfile.TemporaryDirectory() as directory:
             page = Path(directory) / 'tsc-offset-stamp.1'
