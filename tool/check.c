@@ -267,8 +267,8 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		return ret;
 	if (is_checked(&check->result))
 		return 0;
-	return trace_dat_refuse(&check->guest.dat, -ENODATA, check->findings.nr_doubts ? "nothing in it can be checked" :
-				"no events in it");
+	return trace_dat_refuse(&check->guest.dat, -ENODATA,
+				check->findings.nr_doubts ? "nothing in it can be checked" : "no events in it");
 }
 
 /* main() reports failed writes to stdout */
@@ -353,7 +353,8 @@ static int open_host(const struct request *request, struct host_recording *host,
 static bool parse(int argc, char **argv, struct request *request, struct default_files *files, enum exit_status *status)
 {
 	const struct verb_options options = {
-		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true, .files = files,
+		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.files = files,
 		.options = {
 			{ "vm", .string = &request->vm, .max_operands = 2 },
 			{ "max-violations", .number = &request->max_violations, .max = MOST_VIOLATIONS,

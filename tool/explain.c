@@ -86,8 +86,8 @@ static void review(struct ctx *ctx)
 
 	if (explanation->nr_lost)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
-			       "%s: events were lost in %" PRIu64 " %s of these files: the times there are \"unknown\"", path,
-			       explanation->nr_lost, explanation->nr_lost == 1 ? "place" : "places");
+			       "%s: events were lost in %" PRIu64 " %s of these files: the times there are \"unknown\"",
+			       path, explanation->nr_lost, explanation->nr_lost == 1 ? "place" : "places");
 	if (explanation->nr_untold)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
 			       "%s: by the kernel's counts %" PRIu64 " events of these files were lost at unknown times: any time may be wrong",
@@ -143,7 +143,8 @@ static int explain(struct ctx *ctx, struct explain_request *explain)
 
 	if (!merged_recording_frequency(&ctx->recording, request->tsc_khz, &explain->frequency))
 		findings_note(&ctx->findings, FINDING_CLOCK,
-			      "%s: TSC frequency unknown, all times are cycles; use --tsc-khz", request->files.host_path);
+			      "%s: TSC frequency unknown, all times are cycles; use --tsc-khz",
+			      request->files.host_path);
 	progress_begin(&progress, request->files.host_path, merged_recording_bytes(&ctx->recording));
 	ret = explanation_make(&ctx->explanation, &ctx->recording, explain, &progress);
 	progress_end(&progress);
@@ -180,7 +181,8 @@ static enum exit_status run(int argc, char **argv)
 	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { .vcpu = ALL_VCPUS, .explain.max_keys = SUM_TABLE_MAX };
 	const struct verb_options options = {
-		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true, .files = &files,
+		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true,
+		.files = &files,
 		.options = {
 			{ "task", .string = &request.explain.filter.task },
 			{ "vcpu", .number = &request.vcpu, .max = UINT32_MAX, .wants = "KVM's number of a vCPU" },

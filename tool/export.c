@@ -85,8 +85,8 @@ static void review(struct ctx *ctx, const struct perfetto_export *export)
 			       export->unordered);
 	if (export->other_cpus)
 		findings_doubt(&ctx->findings, FINDING_TEXT,
-			       "%s: %" PRIu64 " events are of CPUs whose numbers Perfetto does not take: left out", path,
-			       export->other_cpus);
+			       "%s: %" PRIu64 " events are of CPUs whose numbers Perfetto does not take: left out",
+			       path, export->other_cpus);
 	if (export->cut)
 		findings_doubt(&ctx->findings, FINDING_TEXT,
 			       "%s: %" PRIu64 " events lack a field, or a part of one: their records do not fit their formats, or have more than Perfetto takes",
@@ -145,7 +145,8 @@ static enum exit_status run(int argc, char **argv)
 	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { 0 };
 	const struct verb_options options = {
-		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true, .files = &files,
+		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.files = &files,
 		.options = {
 			{ "perfetto", .string = &request.out, .needed = "OUT" },
 			{ "vm", .string = &request.files.vm, .max_operands = 2 },

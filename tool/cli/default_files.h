@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which files a verb means that is given none: trace.dat of the current directory and the files of its guests beside it,
- * as trace-cmd record -A names them. Without trace.dat, it is host.dat, guest.dat and guest-*.dat, as the manuals name
+ * The files that a verb uses if none is named: trace.dat of the current directory and the files of its guests there, as
+ * trace-cmd record -A names them. Without trace.dat, these are host.dat, guest.dat and guest-*.dat, as the manuals name
  * files that were recorded separately.
  *
  * The names are those that the directory has, never those in a file: a recording cannot lead to another directory.

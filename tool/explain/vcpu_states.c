@@ -129,7 +129,8 @@ static struct stretch describe(const struct vcpu_states *states, uint32_t number
 {
 	const struct state_vcpu *vcpu = &states->vcpus[number];
 	struct stretch stretch = {
-		.vcpu = number, .state = VCPU_EXIT, .task = vcpu->task, .preemptor_vcpu = VCPU_NONE, .from = states->now,
+		.vcpu = number, .state = VCPU_EXIT, .task = vcpu->task, .preemptor_vcpu = VCPU_NONE,
+		.from = states->now,
 	};
 
 	if (vcpu->mode == MODE_GUEST) {
@@ -720,7 +721,8 @@ size_t vcpu_states_unswitched(const struct vcpu_states *states)
 	size_t nr = 0;
 
 	for (size_t i = 0; i < states->nr_cpus; i++)
-		nr += states->cpus[i].halted && !states->cpus[i].switched && states->cpus[i].current.unknown != NO_SCHED;
+		nr += states->cpus[i].halted && !states->cpus[i].switched &&
+			states->cpus[i].current.unknown != NO_SCHED;
 	return nr;
 }
 
