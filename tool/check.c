@@ -284,17 +284,27 @@ static int finish_json(struct json_writer *json, const struct request *request)
 	return ret;
 }
 
-/* What to do about a file that does not fit: stamp it, if that helps */
-static void advise(struct guest_check *check, const struct request *request, const char *path,
-		   struct stamp_trial *trial)
+/* Does the file not fit as it is? Without right times, the VM can be uncertain, too. */
+static bool needs_advice(const struct guest_check *check, int ret)
+{
+	return ret ? ret == -ENOENT : guest_check_verdict(check) != GUEST_FITS;
+}
+
+/*
+ * What to do about a file that does not fit: stamp it, if that helps. This is not a finding: JSON has to be complete,
+ * also if there is not enough memory for a trial.
+ */
+static void advise(const struct request *request, const char *path, struct stamp_trial *trial)
 {
 	const struct stamp_trial_request tried = {
 		.host_path = request->host_path, .guest_path = path, .vm = request->vm, .any_clock = request->any_clock,
 	};
-	_cleanup_(freep) char *command = check->guest.rewritten ? NULL : stamp_trial_command(trial, &tried);
+	_cleanup_(freep) char *command = stamp_trial_command(trial, &tried);
 
-	if (command)
-		findings_note(&check->findings, FINDING_READERS, "%s: to correct its times: %s", path, command);
+	if (!command)
+		return;
+	fflush(stdout);
+	message("%s: to correct its times: %s", path, command);
 }
 
 static enum exit_status check_guests(const struct request *request, struct host_recording *host)
@@ -314,18 +324,12 @@ static enum exit_status check_guests(const struct request *request, struct host_
 
 		*host->error = (struct error) { 0 };
 		ret = check_guest(&check, request, host, request->guest_paths[i]);
-		if (!ret && guest_check_verdict(&check) != GUEST_FITS)
-			advise(&check, request, request->guest_paths[i], &trial);
 		if (!ret && request->json)
 			check_json_add(&json, &check);
 		findings_print(&check.findings);
 		if (ret) {
 			input_file_fail(host->error);
 			status = EXIT_FAILED;
-			/* Without right times, the VM can be uncertain */
-			if (ret == -ENOENT)
-				advise(&check, request, request->guest_paths[i], &trial);
-			findings_print(&check.findings);
 		} else {
 			if (!request->json)
 				check_table_write(&check, request->host_path, stdout);
@@ -333,6 +337,8 @@ static enum exit_status check_guests(const struct request *request, struct host_
 			    (check.findings.nr_doubts || guest_check_verdict(&check) != GUEST_FITS))
 				status = EXIT_INCOMPLETE;
 		}
+		if (!request->json && needs_advice(&check, ret))
+			advise(request, request->guest_paths[i], &trial);
 		guest_check_release(&check);
 	}
 	if (request->json && finish_json(&json, request))

@@ -362,9 +362,8 @@ class TestAdvice(Base):
     def test_not_stamped(self):
         self.write(None, changes=3)
         self.assertEqual(self.follow(self.advised('host.dat', 'g1.dat')), 'tsc-offset stamp host.dat g1.dat')
-        # The message is also in JSON
-        texts = [finding['text'] for finding in self.result(self.host, self.guest)['findings']]
-        self.assertTrue(any(self.ADVICE in text for text in texts))
+        # With --json there is no trial, which takes time
+        self.silent('--json', 'host.dat', 'g1.dat')
         # A file that fits
         self.silent('host.dat', 'g1.synced.dat')
 
@@ -557,8 +556,6 @@ class TestSaid(Base):
             file.write(data[:at] + b'nothing' + data[at + 7:])
         new, old = (self.result(host, self.guest, status=INCOMPLETE)
                     for host in (self.host, self.path('old.dat')))
-        # The command that corrects the times names the host's file
-        new, old = (re.sub(r'\b(host|old)\.dat', 'HOST', json.dumps(result)) for result in (new, old))
         self.assertEqual(new, old)
 
     def test_usage(self):
