@@ -32,6 +32,7 @@
 #include "progress.h"
 #include "quiet_time.h"
 #include "show_report.h"
+#include "stamp_trial.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
 
@@ -61,7 +62,8 @@ static void print_help(void)
 	       "check uses the times that trace-cmd report and KernelShark show, whichever tool\n"
 	       "synchronised the files. The events decide which vCPU each CPU is. Record all\n"
 	       "files with -C x86-tsc, and the host's with -e kvm:kvm_entry -e kvm:kvm_exit.\n"
-	       "Without files, use trace.dat of this directory and its guests' trace-*.dat.\n"
+	       "Without files, use trace.dat of this directory and its guests' trace-*.dat, or\n"
+	       "host.dat, guest.dat and guest-*.dat if there is no trace.dat.\n"
 	       "\n"
 	       "      --vm ID             use this VM of the host's file, if the events do not\n"
 	       "                          decide: its name as show lists it, the thread of one\n"
@@ -265,8 +267,8 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		return ret;
 	if (is_checked(&check->result))
 		return 0;
-	return trace_dat_refuse(&check->guest.dat, -ENODATA, check->findings.nr_doubts ? "nothing in it can be checked" :
-				"no events in it");
+	return trace_dat_refuse(&check->guest.dat, -ENODATA,
+				check->findings.nr_doubts ? "nothing in it can be checked" : "no events in it");
 }
 
 /* main() reports failed writes to stdout */
@@ -282,8 +284,32 @@ static int finish_json(struct json_writer *json, const struct request *request)
 	return ret;
 }
 
+/* Does the file not fit as it is? Without right times, the VM can be uncertain, too. */
+static bool needs_advice(const struct guest_check *check, int ret)
+{
+	return ret ? ret == -ENOENT : guest_check_verdict(check) != GUEST_FITS;
+}
+
+/*
+ * What to do about a file that does not fit: stamp it, if that helps. This is not a finding: JSON has to be complete,
+ * also if there is not enough memory for a trial.
+ */
+static void advise(const struct request *request, const char *path, struct stamp_trial *trial)
+{
+	const struct stamp_trial_request tried = {
+		.host_path = request->host_path, .guest_path = path, .vm = request->vm, .any_clock = request->any_clock,
+	};
+	_cleanup_(freep) char *command = stamp_trial_command(trial, &tried);
+
+	if (!command)
+		return;
+	fflush(stdout);
+	message("%s: to correct its times: %s", path, command);
+}
+
 static enum exit_status check_guests(const struct request *request, struct host_recording *host)
 {
+	_cleanup_(stamp_trial_release) struct stamp_trial trial = { 0 };
 	struct json_writer json = { .pretty = true };
 	enum exit_status status = EXIT_DONE;
 
@@ -311,6 +337,8 @@ static enum exit_status check_guests(const struct request *request, struct host_
 			    (check.findings.nr_doubts || guest_check_verdict(&check) != GUEST_FITS))
 				status = EXIT_INCOMPLETE;
 		}
+		if (!request->json && needs_advice(&check, ret))
+			advise(request, request->guest_paths[i], &trial);
 		guest_check_release(&check);
 	}
 	if (request->json && finish_json(&json, request))
@@ -331,7 +359,8 @@ static int open_host(const struct request *request, struct host_recording *host,
 static bool parse(int argc, char **argv, struct request *request, struct default_files *files, enum exit_status *status)
 {
 	const struct verb_options options = {
-		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true, .files = files,
+		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.files = files,
 		.options = {
 			{ "vm", .string = &request->vm, .max_operands = 2 },
 			{ "max-violations", .number = &request->max_violations, .max = MOST_VIOLATIONS,

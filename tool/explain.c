@@ -54,7 +54,8 @@ static void print_help(void)
 	       "Record all files with -C x86-tsc -e sched, and the host's with -e kvm --tsc2nsec\n"
 	       "as well. If the host recorded -e kvm alone, the exits are listed, but their time\n"
 	       "is not divided. Guests' events are converted to host times as by export.\n"
-	       "Without files, use trace.dat of this directory and its guests' trace-*.dat.\n"
+	       "Without files, use trace.dat of this directory and its guests' trace-*.dat, or\n"
+	       "host.dat, guest.dat and guest-*.dat if there is no trace.dat.\n"
 	       "\n"
 	       "      --task NAME|PID  show only this task of the guests\n"
 	       "      --vcpu N         show only vCPUs with KVM's vcpu_id N\n"
@@ -85,8 +86,8 @@ static void review(struct ctx *ctx)
 
 	if (explanation->nr_lost)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
-			       "%s: events were lost in %" PRIu64 " %s of these files: the times there are \"unknown\"", path,
-			       explanation->nr_lost, explanation->nr_lost == 1 ? "place" : "places");
+			       "%s: events were lost in %" PRIu64 " %s of these files: the times there are \"unknown\"",
+			       path, explanation->nr_lost, explanation->nr_lost == 1 ? "place" : "places");
 	if (explanation->nr_untold)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
 			       "%s: by the kernel's counts %" PRIu64 " events of these files were lost at unknown times: any time may be wrong",
@@ -142,7 +143,8 @@ static int explain(struct ctx *ctx, struct explain_request *explain)
 
 	if (!merged_recording_frequency(&ctx->recording, request->tsc_khz, &explain->frequency))
 		findings_note(&ctx->findings, FINDING_CLOCK,
-			      "%s: TSC frequency unknown, all times are cycles; use --tsc-khz", request->files.host_path);
+			      "%s: TSC frequency unknown, all times are cycles; use --tsc-khz",
+			      request->files.host_path);
 	progress_begin(&progress, request->files.host_path, merged_recording_bytes(&ctx->recording));
 	ret = explanation_make(&ctx->explanation, &ctx->recording, explain, &progress);
 	progress_end(&progress);
@@ -179,7 +181,8 @@ static enum exit_status run(int argc, char **argv)
 	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { .vcpu = ALL_VCPUS, .explain.max_keys = SUM_TABLE_MAX };
 	const struct verb_options options = {
-		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true, .files = &files,
+		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true,
+		.files = &files,
 		.options = {
 			{ "task", .string = &request.explain.filter.task },
 			{ "vcpu", .number = &request.vcpu, .max = UINT32_MAX, .wants = "KVM's number of a vCPU" },

@@ -47,7 +47,8 @@ static void print_help(void)
 	       "or if its file is not synchronised, its times are computed from the history of\n"
 	       "the offsets. Record all files with -C x86-tsc, and the host's with -e kvm and\n"
 	       "--tsc2nsec. With -e sched, the trace shows which threads ran.\n"
-	       "Without files, use trace.dat of this directory and its guests' trace-*.dat.\n"
+	       "Without files, use trace.dat of this directory and its guests' trace-*.dat, or\n"
+	       "host.dat, guest.dat and guest-*.dat if there is no trace.dat.\n"
 	       "\n"
 	       "      --perfetto OUT  write the trace to OUT; a recording is not replaced\n"
 	       "      --vm ID         use this VM of the host's file, if the events do not\n"
@@ -84,8 +85,8 @@ static void review(struct ctx *ctx, const struct perfetto_export *export)
 			       export->unordered);
 	if (export->other_cpus)
 		findings_doubt(&ctx->findings, FINDING_TEXT,
-			       "%s: %" PRIu64 " events are of CPUs whose numbers Perfetto does not take: left out", path,
-			       export->other_cpus);
+			       "%s: %" PRIu64 " events are of CPUs whose numbers Perfetto does not take: left out",
+			       path, export->other_cpus);
 	if (export->cut)
 		findings_doubt(&ctx->findings, FINDING_TEXT,
 			       "%s: %" PRIu64 " events lack a field, or a part of one: their records do not fit their formats, or have more than Perfetto takes",
@@ -144,7 +145,8 @@ static enum exit_status run(int argc, char **argv)
 	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { 0 };
 	const struct verb_options options = {
-		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true, .files = &files,
+		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.files = &files,
 		.options = {
 			{ "perfetto", .string = &request.out, .needed = "OUT" },
 			{ "vm", .string = &request.files.vm, .max_operands = 2 },

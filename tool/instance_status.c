@@ -109,7 +109,8 @@ static void find_unrecorded(struct findings *problems, const struct instance_vms
 
 		if (late)
 			findings_doubt(problems, FINDING_HISTORY,
-				       "process %d: %zu vCPUs miss their first events: history incomplete", vm->vm, late);
+				       "process %d: %zu vCPUs miss their first events: history incomplete", vm->vm,
+				       late);
 		if (gaps)
 			findings_doubt(problems, FINDING_HISTORY,
 				       "process %d: %zu vCPUs miss events between others: history incomplete", vm->vm,

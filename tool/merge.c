@@ -109,7 +109,8 @@ static int read_clocks(struct ctx *ctx, struct packet_file *file, const char *pa
 		return ret;
 	if (rows->trace_clock)
 		return error_set(&ctx->error, -EOPNOTSUPP, path,
-				 "its times are by clock %" PRIu64 " (primary_trace_clock) and not by BOOTTIME", rows->trace_clock);
+				 "its times are by clock %" PRIu64 " (primary_trace_clock) and not by BOOTTIME",
+				 rows->trace_clock);
 	if (!rows->nr)
 		return error_set(&ctx->error, -ENODATA, path, rows->without_tsc ?
 				 "its snapshots of clocks lack the TSC: its times cannot be made exact; record with a newer Perfetto on x86" :
@@ -154,7 +155,8 @@ static int find_places(struct ctx *ctx)
 				 ctx->guest_rows.nr);
 	if (ret == -E2BIG)
 		return error_set(&ctx->error, ret, path,
-				 "the TSC of VM %s jumped backward too often to decide what its values mean", ctx->history.name);
+				 "the TSC of VM %s jumped backward too often to decide what its values mean",
+				 ctx->history.name);
 	if (ret)
 		return error_set_code(&ctx->error, ret, path);
 	ctx->late[1] = guest_places_correct(&ctx->places);
@@ -187,8 +189,8 @@ static void review_places(struct ctx *ctx)
 			       path, cycles_ns(ctx, places->rivals));
 	if (places->nr_jumps)
 		findings_note(&ctx->findings, FINDING_CLOCK,
-			      "%s: the TSC jumped between %zu pair%s of snapshots; its clocks %s", path, places->nr_jumps,
-			      places->nr_jumps == 1 ? "" : "s",
+			      "%s: the TSC jumped between %zu pair%s of snapshots; its clocks %s", path,
+			      places->nr_jumps, places->nr_jumps == 1 ? "" : "s",
 			      places->model == CLOCK_RUNS_ON ? "ran on, as kvm-clock does" : "jumped with it");
 }
 
@@ -396,8 +398,8 @@ static void review_left_out(struct ctx *ctx)
 	}
 	if (rewrite->left_out[LEFT_OUT_CLOCK])
 		findings_doubt(&ctx->findings, FINDING_CLOCK,
-			       "%s: %" PRIu64 " packets are left out: their times cannot be converted to the host's", path,
-			       rewrite->left_out[LEFT_OUT_CLOCK]);
+			       "%s: %" PRIu64 " packets are left out: their times cannot be converted to the host's",
+			       path, rewrite->left_out[LEFT_OUT_CLOCK]);
 	if (rewrite->left_out[LEFT_OUT_EVENT])
 		findings_doubt(&ctx->findings, FINDING_CLOCK,
 			       "%s: %" PRIu64 " ftrace events are left out: their times, or times in them, cannot be converted to the host's",

@@ -11,26 +11,17 @@
 #include "input_file.h"
 #include "next_steps.h"
 #include "rewritten_mark.h"
-#include "sanitize.h"
+#include "shell_word.h"
 #include "trace_dat.h"
 
 /* Names of other recordings are examples of what is there, not a list */
-#define MAX_NAMES	6
-#define PLAIN		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+=:,@%/"
+#define MAX_NAMES 6
 
-/* A name for the shell. Control characters are lost: no terminal takes them. */
 static void print_name(const char *name)
 {
-	_cleanup_(freep) char *text = sanitized(name);
+	_cleanup_(freep) char *word = shell_word(name);
 
-	if (!text || !text[strspn(text, PLAIN)]) {
-		fputs(text ? text : "?", stdout);
-		return;
-	}
-	putchar('\'');
-	for (const char *c = text; *c; c++)
-		fputs(*c == '\'' ? "'\\''" : (char[]) { *c, '\0' }, stdout);
-	putchar('\'');
+	fputs(word ? word : "?", stdout);
 }
 
 static void print_step(const char *what, const char *command)
@@ -60,8 +51,10 @@ static bool print_stamp(const struct default_files *files)
 	for (size_t i = 1; i < files->nr; i++) {
 		if (!lacks_times(files->paths[i]))
 			continue;
-		if (!any)
-			print_step("Synchronise guests' files:", "tsc-offset stamp " DEFAULT_HOST);
+		if (!any) {
+			print_step("Synchronise guests' files:", "tsc-offset stamp ");
+			print_name(files->paths[0]);
+		}
 		putchar(' ');
 		print_name(files->paths[i]);
 		any = true;
@@ -89,7 +82,9 @@ static void print_for_host_and_guests(const struct default_files *files)
 		print_name(files->paths[i]);
 	}
 	printf(" in this directory:\n");
-	print_step("Print the TSC offsets:", "tsc-offset show " DEFAULT_HOST "\n");
+	print_step("Print the TSC offsets:", "tsc-offset show ");
+	print_name(files->paths[0]);
+	putchar('\n');
 	if (files->nr > 1) {
 		bool lacks = print_stamp(files);
 

@@ -188,13 +188,16 @@ static bool begin_changes(struct host_changes *changes, const char *path, bool w
 	}
 	refusal_text(-ret, why);
 	if (with_agents)
-		message("recording with trace-cmd's own protocol: the changes of TSC offsets cannot be recorded: %s", why);
+		message("recording with trace-cmd's own protocol: the changes of TSC offsets cannot be recorded: %s",
+			why);
 	else
-		message("using only the events in the host's file: the changes of TSC offsets cannot be recorded: %s", why);
+		message("using only the events in the host's file: the changes of TSC offsets cannot be recorded: %s",
+			why);
 	return false;
 }
 
-static void fetch_and_stamp(struct request *request, const struct record_files *files, const struct host_changes *changes)
+static void fetch_and_stamp(struct request *request, const struct record_files *files,
+			    const struct host_changes *changes)
 {
 	if (record_files_wrote(files, request->output))
 		record_ssh_fetch(&request->ssh);
@@ -249,7 +252,10 @@ static enum exit_status record_guests(const char *path, char **args, struct requ
 	return end_as(status);
 }
 
-/* The value of "--name VALUE" or "--name=VALUE". Returns: number of words, 0 if it is another option, -1 without a value */
+/*
+ * The value of "--name VALUE" or "--name=VALUE". Returns: number of words, 0 if it is another option, -1 without a
+ * value
+ */
 static int take_value(int argc, char **argv, const char *name, const char **value)
 {
 	size_t length = strlen(name);
@@ -329,7 +335,8 @@ static bool is_recorded_twice(const struct request *request, int argc, char **ar
 
 		for (size_t j = 0; path && j < request->ssh.nr; j++) {
 			if (!strcmp(path, request->ssh.guests[j].path)) {
-				message("--ssh %s and -A %s would both write %s", request->ssh.guests[j].host, value, path);
+				message("--ssh %s and -A %s would both write %s", request->ssh.guests[j].host, value,
+					path);
 				return true;
 			}
 		}
@@ -349,8 +356,8 @@ static bool check_ssh(struct request *request, int argc, char **args, enum exit_
 }
 
 /*
- * Without a clock, trace-cmd uses this one too, but only if it finds the process of the guest. With the frequency of the
- * TSC in the files, readers show seconds; trace-cmd would fail where perf does not know it.
+ * Without a clock, trace-cmd uses this one too, but only if it finds the process of the guest. With the frequency of
+ * the TSC in the files, readers show seconds; trace-cmd would fail where perf does not know it.
  */
 static void add_clock(char **args, int nr)
 {

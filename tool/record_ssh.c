@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * One connection for each guest. A script goes to its standard input, and the end of that input ends the recording. What
- * comes back is a line when the recording has begun, then the size of the file in a line, then the file. A shell in the
+ * One connection for each guest. A script goes to its standard input, and the end of that input ends the recording.
+ * The output is a line when the recording has begun, then the size of the file in a line, then the file. A shell in the
  * guest may print other lines first.
  */
 #include <errno.h>
@@ -168,7 +168,8 @@ static bool take_said(struct ssh_guest *guest)
 static int wait_output(struct ssh_guest *guest, int64_t deadline)
 {
 	for (;;) {
-		struct pollfd fds[] = { { .fd = guest->out, .events = POLLIN }, { .fd = guest->err, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = guest->out, .events = POLLIN },
+					{ .fd = guest->err, .events = POLLIN } };
 		int64_t left = deadline - now_ms();
 
 		if (left <= 0)
@@ -262,7 +263,8 @@ static void say_ended(const struct ssh_guest *guest, int status)
 	else if (WIFSIGNALED(status))
 		message("--ssh %s: not recorded: signal %d ended the connection", guest->host, WTERMSIG(status));
 	else
-		message("--ssh %s: not recorded: the connection ended with status %d", guest->host, WEXITSTATUS(status));
+		message("--ssh %s: not recorded: the connection ended with status %d", guest->host,
+			WEXITSTATUS(status));
 }
 
 /* @ret: the reason, a negative errno: -ENODATA if the connection ended */

@@ -121,7 +121,10 @@ static bool is_one_of(char *const *paths, const char *path)
 	return false;
 }
 
-/* trace-cmd does not know guests of --ssh. Returns: by which TRACEID they know the host's file; 0 if it cannot name them */
+/*
+ * trace-cmd does not know guests of --ssh. Returns: by which TRACEID they know the host's file; 0 if it cannot name
+ * them
+ */
 static uint64_t begin_links(struct link *link, const struct host_recording *host)
 {
 	int ret;

@@ -301,8 +301,9 @@ static enum exit_status show_live(const struct request *request)
 		host_frequency_read(&report.frequency);
 		status = show(&report, &live.host, request, &live.findings);
 	}
-	if ((ret || !live.host.nr_vms) && default_files_have_host())
-		message("without a file, show is about the running machine; for the recording in this directory: tsc-offset show " DEFAULT_HOST);
+	if ((ret || !live.host.nr_vms) && default_files_host())
+		message("without a file, show is about the running machine; for the recording in this directory: tsc-offset show %s",
+			default_files_host());
 	live_host_release(&live);
 	return status;
 }

@@ -212,8 +212,8 @@ static int link_guest(struct link *link, const struct guest_stamp *stamp)
 			     stamp->guest_trace_id);
 
 	if (ret)
-		return trace_dat_refuse(&stamp->host->dat, ret, "cannot name its guest %s: %s", stamp->options->guest_path,
-					strerror(-ret));
+		return trace_dat_refuse(&stamp->host->dat, ret, "cannot name its guest %s: %s",
+					stamp->options->guest_path, strerror(-ret));
 	link->nr_guests++;
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Decimal numbers as users write them, without a sign, without blanks, and within 64 bits; as they read them; and sums. */
+/*
+ * Decimal numbers as users write them, without a sign, without blanks, and within 64 bits; as they read them; and sums.
+ */
 #ifndef TSC_OFFSET_NUMBER_H
 #define TSC_OFFSET_NUMBER_H
 

@@ -82,8 +82,8 @@ static int find(const struct btf *btf, const struct wanted *wanted, const char *
 		 wanted->path[1] ? wanted->path[1] : "");
 	/* It differs from the known layout, so its meaning is unknown */
 	if (found && (btf__resolve_size(btf, type) != wanted->size || bits % 8))
-		return error_set(error, -ENOTSUP, btf_dir, "member %s of struct %s has another type than expected", name,
-				 wanted->type);
+		return error_set(error, -ENOTSUP, btf_dir, "member %s of struct %s has another type than expected",
+				 name, wanted->type);
 	if (wanted->found)
 		*wanted->found = found;
 	else if (!found)

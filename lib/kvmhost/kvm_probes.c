@@ -51,8 +51,8 @@ static const struct probe read_probe = { TSC_READ_EVENT, "vcpu_get_tsc_offset", 
 /* What is read of a VM that ends; its directory in debugfs has been removed by then */
 static int vm_fields(char **text, const struct kvm_layout *layout)
 {
-	return asprintf(text, "vm=" ARGUMENT ":" VM_NUMBER " vm_pid=+%" PRIu32 "(" ARGUMENT "):s32", layout->vm_pid) < 0 ?
-		-ENOMEM : 0;
+	return asprintf(text, "vm=" ARGUMENT ":" VM_NUMBER " vm_pid=+%" PRIu32 "(" ARGUMENT "):s32",
+			layout->vm_pid) < 0 ? -ENOMEM : 0;
 }
 
 /* One field of struct kvm_vcpu */

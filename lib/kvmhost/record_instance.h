@@ -37,7 +37,8 @@ struct record_instance {
 	char				*dir;
 	struct tep_handle		*tep;
 	struct tsc_event_formats	formats;
-	int				(*take_line)(const struct record_instance *instance, const struct tep_record *record,
+	int				(*take_line)(const struct record_instance *instance,
+						     const struct tep_record *record,
 						     tsc_event_func take, void *context, bool *lost);
 	int				line_id;
 	size_t				line_text;

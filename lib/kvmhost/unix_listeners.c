@@ -74,7 +74,9 @@ static const char *listener_of_line(char *line, const struct inodes *inodes)
 	if (sscanf(line, "%*s %*x %*x %x %x %*x %lu %n", &flags, &type, &inode, &path) != 3 || !path || !line[path])
 		return NULL;
 	/* An abstract address begins with an @ */
-	return (flags & LISTENS) && type == STREAM && line[path] != '@' && has_inode(inodes, inode) ? line + path : NULL;
+	if (!(flags & LISTENS) || type != STREAM || line[path] == '@' || !has_inode(inodes, inode))
+		return NULL;
+	return line + path;
 }
 
 /**

@@ -30,7 +30,8 @@ int copy_mark_add(struct trace_dat_edit *edit, const struct trace_dat *dat)
 
 static bool is_mark(const struct trace_dat_option *option)
 {
-	return option->id == TRACE_DAT_VERSION && option->size == sizeof(MARK) && !memcmp(option->data, MARK, sizeof(MARK));
+	return option->id == TRACE_DAT_VERSION && option->size == sizeof(MARK) &&
+		!memcmp(option->data, MARK, sizeof(MARK));
 }
 
 /**

@@ -169,7 +169,8 @@ static void read_vm_name(const struct tsc_offset_format *format, const char *dat
 	memcpy(name, data + at, length);
 	name[length - 1] = '\0';
 	text = name;
-	if (number_take(&text, &pid) && pid && pid <= INT_MAX && *text++ == '-' && number_parse(text, &fd) && fd <= INT_MAX) {
+	if (number_take(&text, &pid) && pid && pid <= INT_MAX && *text++ == '-' && number_parse(text, &fd) &&
+	    fd <= INT_MAX) {
 		event->vm_pid = (int)pid;
 		event->vm_fd = (int)fd;
 	}

@@ -24,8 +24,8 @@ size_t vcpu_mark_print(char *line, const struct vcpu_mark *mark)
 	if (mark->vm_id)
 		snprintf(id, sizeof(id), " id=%" PRIu64, mark->vm_id);
 	return (size_t)snprintf(line, VCPU_MARK_SIZE,
-				VCPU_MARK_WORDS "%d vm=%d-%d vcpu=%" PRIu32 " thread=%d offset=%" PRId64 " ratio=%" PRIu64
-				" bits=%" PRIu32 " protected=%d from=%" PRIu64 " until=%" PRIu64 "%s\n",
+				VCPU_MARK_WORDS "%d vm=%d-%d vcpu=%" PRIu32 " thread=%d offset=%" PRId64
+				" ratio=%" PRIu64 " bits=%" PRIu32 " protected=%d from=%" PRIu64 " until=%" PRIu64 "%s\n",
 				mark->vm_id ? VCPU_MARK_VERSION_ID : VCPU_MARK_VERSION, mark->vm_pid, mark->vm_fd,
 				mark->vcpu_id, mark->tid, mark->map.offset, mark->map.ratio, mark->map.frac_bits,
 				mark->tsc_protected, mark->from, mark->until, id);

@@ -10,7 +10,7 @@
  *
  * One line for each vCPU follows, with decimal numbers and exactly one blank between words:
  *
- *	tsc-offset mark 1 vm=583-12 vcpu=0 thread=590 offset=-1304078728685 ratio=4294967296 bits=32 protected=0 from=1 until=2
+ *	tsc-offset mark 1 vm=583-12 vcpu=0 thread=590 offset=-130407 ratio=4294967296 bits=32 protected=0 from=1 until=2
  *
  * 1 is the version; other versions have other forms. Version 2 appends the word id=7, the number that a kernel with our
  * patches gives the VM (event.h). vm is the VM's name in KVM's debugfs: the thread that created it and its file

@@ -61,7 +61,8 @@ static void review_jumps(struct review *review, const struct vcpu_history *vcpu)
 			      review->guest->pid, vcpu->vcpu_id, from, to);
 	}
 	if (jumps > MAX_JUMPS)
-		doubt(review, "guest pid %d: vCPU %u: and %zu more times", review->guest->pid, vcpu->vcpu_id, jumps - MAX_JUMPS);
+		doubt(review, "guest pid %d: vCPU %u: and %zu more times", review->guest->pid, vcpu->vcpu_id,
+		      jumps - MAX_JUMPS);
 }
 
 static void review_vcpu(struct review *review, size_t i, size_t in_points)
@@ -111,7 +112,8 @@ void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, co
 		unscaled += !guest->initial[vcpu].scaling_known;
 	}
 	if (unscaled)
-		doubt(&review, "guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", guest->pid, unscaled);
+		doubt(&review, "guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs",
+		      guest->pid, unscaled);
 	if (cpus->nr_vcpus < cpus->nr_cpus && guest->events.nr_vcpus > cpus->nr_vcpus)
 		doubt(&review, "guest pid %d got new vCPUs while it was recorded: their times are wrong", guest->pid);
 	if (cpus->misfits)

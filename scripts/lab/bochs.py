@@ -2,9 +2,9 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """An emulated Intel host: Bochs has VMX and TSC scaling by hardware, which QEMU's TCG lacks.
 
-It has no virtio, so it has neither shares nor a channel for jobs. Each job therefore gets its own boot, from a disc
-with the kernel, the host's image and the job's script and files; output comes through the parallel port. The scratch
-directory is kept outside from job to job.
+It has no virtio, and therefore neither shares nor a channel for jobs. Each job boots the host anew, from a disc with
+the kernel, the host's image and the job's script and files. The output comes through the parallel port. The scratch
+directory is outside of the machine, and is kept from job to job.
 """
 import contextlib
 import fcntl
@@ -34,7 +34,7 @@ KERNEL_ARGS = (
     f'console=ttyS0,115200 quiet loglevel=4 tsc=reliable tsc_early_khz={IPS // 1000} noxsave idle=halt '
     'nokaslr norandmaps mitigations=off random.trust_cpu=off nowatchdog audit=0 selinux=0 apparmor=0 '
     'cryptomgr.notests panic=0')
-# One CPU, or several that run in turn for this many instructions
+# With several CPUs, each runs for this many instructions in turn
 QUANTUM = 32
 BOOT_SECONDS = 180
 STATE = ['settings', 'disc.iso', 'image', 'isolinux.cfg', 'bochsrc', 'bochs.rc', 'bochs.log', 'console',
@@ -132,7 +132,7 @@ class Bochs:
     def command(self, deadline, streams):
         """Write the output of one command to STREAMS; return its exit status, or None after the deadline."""
         while True:
-            # A command that prints forever always has frames
+            # A command that prints forever would never be without a frame
             frame = self.frame(deadline) if time.monotonic() < deadline else None
             if frame is None:
                 return None
@@ -168,7 +168,7 @@ class IntelHost:
         return state.lock(self.directory)
 
     def start(self, kernel, image, smp, memory, append):
-        """Nothing runs between jobs: this only stores what they boot."""
+        """Store the files that jobs boot. Nothing runs between jobs."""
         self.scratch.mkdir()
         settings = {'vmlinux': str(kernel.vmlinux), 'image': str(image), 'smp': smp, 'memory': memory,
                     'append': append}

@@ -15,7 +15,7 @@ KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 
 def mirror():
-    """The archive of this machine's packages, or None: it does not run Debian, or its apt has no lists."""
+    """The archive of this machine's packages; None if it does not run Debian, or if its apt has no lists."""
     try:
         found = subprocess.run(['apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages',
                                 'Origin: Debian'], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -59,7 +59,7 @@ def needed(packages, also, options=()):
 
 
 def unpacked(suite, packages, target, **more):
-    """Like from_suite(), and unpack the packages into the directory TARGET: all of them, or it does not exist."""
+    """Like from_suite(), and unpack the packages into the directory TARGET. If one fails, TARGET does not exist."""
     with tempfile.TemporaryDirectory(prefix=f'{target.name}.', dir=target.parent) as directory:
         part = Path(directory)
         from_suite(suite, packages, part, **more)

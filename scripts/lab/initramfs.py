@@ -19,7 +19,7 @@ KVM = ['kvm', 'kvm_amd', 'vhost_vsock']
 INTEL_BOOT = ['msr']
 INTEL_KVM = ['kvm', 'kvm_intel', 'vhost_vsock']
 GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
-# Loaded when a guest is run in a guest
+# These are loaded when a guest runs a guest of its own
 GUEST_KVM = ['kvm', 'kvm_amd']
 INTEL_GUEST_KVM = ['kvm', 'kvm_intel']
 
@@ -28,7 +28,7 @@ QEMU_ROMS = ['bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin', 'linuxboot.bin
 
 
 class Image:
-    """An archive being made: files by their path in it."""
+    """An archive that is being made: its files by their paths."""
 
     def __init__(self, name):
         self.name = name
@@ -63,7 +63,7 @@ class Image:
 
     def add_from_root(self, directory, root, path):
         """Add a program of another system with its libraries there, for chroot."""
-        # Not its name in the root, because that link may be absolute
+        # The name in the root may be an absolute link
         loader = next(root.glob('usr/lib/*-linux-gnu/ld-linux-*.so.*'))
         libraries = loader.parent
         listed = subprocess.run([loader, '--library-path', libraries, '--list', root / path],
@@ -85,7 +85,7 @@ class Image:
         self.add(f'{directory}/{order}', text.encode(), 0o100644)
 
     def build(self):
-        """The image's path. The contents determine its name."""
+        """Write the image, and return its path. The contents determine its name."""
         key = hashlib.sha256()
         for path, (mode, source) in sorted(self.files.items()):
             if not isinstance(source, bytes):

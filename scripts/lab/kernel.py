@@ -20,7 +20,7 @@ CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
 UNUSED = ['sound', 'drivers/gpu', 'drivers/net', 'drivers/media', 'drivers/scsi', 'drivers/usb',
           'drivers/iio', 'drivers/staging', 'drivers/infiniband']
 
-# What linux-image-amd64 depends on: the image with its modules, or a package for each
+# The packages that linux-image-amd64 depends on: one with image and modules, or one for each
 KERNEL_PACKAGES = r'linux-(image|binary|modules)-\d.*'
 
 
@@ -73,7 +73,7 @@ def debian_kernel():
     for deb in debs:
         unpack(deb, part)
         deb.unlink()
-    # Debian 13 and sid have it in /usr, where the image of newer kernels is, too
+    # Debian 13 and sid have the modules in /usr, and newer kernels their image, too
     if not (part / 'lib/modules').is_dir():
         (part / 'lib').mkdir()
         (part / 'usr/lib/modules').rename(part / 'lib/modules')
@@ -86,7 +86,7 @@ def debian_kernel():
 
 
 def unpack(deb, directory):
-    """What the package has, but what no emulated machine needs"""
+    """Remove the files of the package that no emulated machine needs"""
     reader = subprocess.Popen(['dpkg-deb', '--fsys-tarfile', deb], stdout=subprocess.PIPE)
     subprocess.run(['tar', '-x', '-C', directory, *(f'--exclude=./{root}lib/modules/*/kernel/{tree}'
                                                     for root in ('', 'usr/') for tree in UNUSED)],

@@ -30,15 +30,15 @@ ACK_SECONDS = 30
 BOOT_SECONDS = 120
 # Additional time for systemd
 SYSTEMD_PATIENCE = 4
-# Interval of checks of a long job, and the number of failed checks in a row before it is given up
+# The interval of checks of a long job, and the number of failed checks in a row after which the job is given up
 CHECK_SECONDS = 10
 CHECKS = 5
-# Which machine does not answer, by the exit status of a check; for guests as in guests-alive
+# The machine that does not answer, by the exit status of a check. Those for guests are the same as in guests-alive.
 SILENT = {0: None, 1: 'a guest', 2: 'a guest that boots', 3: 'the host'}
 
 
 class HostHangs(LabError):
-    """An error that is not the caller's fault: it may succeed with a new host."""
+    """An error that the caller did not cause. With a new host, the same call may succeed."""
 
 
 class Host:
@@ -287,7 +287,7 @@ class Host:
                 raise
 
     def look_after(self, who, times):
-        """Help a host or a guest that has stopped; returns which one, and how often in a row."""
+        """Help a host or a guest that has stopped. Returns which one, and the number of times in a row."""
         before, who = who, self.silent()
         times = times + 1 if who == before else 1
         if not who:

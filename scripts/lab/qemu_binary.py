@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The QEMU that emulates the AMD host: this machine's, or a newer one of Debian's if that has a race.
+"""The QEMU that emulates the AMD host: this machine's, or a newer one of Debian if this machine's has a race.
 
-Guests have this machine's in any case: what they run on is real to them, KVM.
+Guests always run in this machine's QEMU: they use KVM of the emulated host, and are not emulated themselves.
 """
 import fcntl
 import platform
@@ -14,13 +14,13 @@ import debian
 from initramfs import program
 from kernel import CACHE
 
-# Since then a CPU may translate code while another one patches it (see README.md)
+# From this version on, a CPU may translate code while another one patches it (see README.md)
 WITHOUT_RACE = (8, 1)
 PACKAGES = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data']
 
 
 def version(qemu):
-    """(major, minor); (0, 0) if it does not run"""
+    """The version of a QEMU: (major, minor), or (0, 0) if it does not run"""
     try:
         said = subprocess.run([qemu, '--version'], capture_output=True, text=True).stdout
     except OSError:
@@ -30,7 +30,7 @@ def version(qemu):
 
 
 def find():
-    """Its path and, if it has the race because no other was available, the reason."""
+    """The path of a QEMU. If no QEMU without the race was available, also the reason."""
     own = program('qemu-system-x86_64', 'qemu-system-x86')
     if version(own) >= WITHOUT_RACE:
         return own, None

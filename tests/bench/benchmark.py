@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Shared code of benchmarks: times measured in turn, and a line for each claim.
+"""Shared code of benchmarks. They measure times in turn, and print a line for each claim.
 
-A line is printed at once; with BENCH_TABLE set it goes to that file as well, for the table of scripts/bench.
-A script ends with sys.exit(claims_fail()), 1 if one of its claims does not hold. With BENCH_QUICK set, as by
-scripts/bench --quick, recordings are smaller and there are fewer of them; claims are the same.
+A line is printed at once. If BENCH_TABLE is set, the line is also written to that file, for the table of scripts/bench.
+A script ends with sys.exit(claims_fail()), which is 1 if one of its claims is not met. If BENCH_QUICK is set, as by
+scripts/bench --quick, recordings are fewer and smaller; the claims are the same.
 """
 import os
 import resource
@@ -28,7 +28,7 @@ def claim(holds, what):
 
 
 def figure(what, verdict=''):
-    """A figure without a claim"""
+    """Print a figure without a claim"""
     line = f'{verdict:7} {what}'
     print(line, flush=True)
     if 'BENCH_TABLE' in os.environ:
@@ -37,8 +37,8 @@ def figure(what, verdict=''):
 
 
 def spread(values, digits=0):
-    """Median, minimum and maximum of some values"""
-    # No -0
+    """The median, minimum and maximum of some values, as text"""
+    # Print 0 and not -0
     median, least, most = (f'{round(value, digits) + 0:.{digits}f}'
                            for value in (statistics.median(values), min(values), max(values)))
     return f'{median} ({least} to {most})'
@@ -59,7 +59,7 @@ def succeeded(words, status):
 
 
 def run(*words, **more):
-    """Seconds that a command takes"""
+    """The seconds that a command takes"""
     begin = time.monotonic()
     done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
     seconds = time.monotonic() - begin

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""How histories and TIME_SHIFT grow with the number of VMs: histories.py MANY_VMS
+"""The cost of histories and TIME_SHIFT by the number of VMs: histories.py MANY_VMS
 
-The time and memory for each of 1000 changes, on each of 16 vCPUs: with 1000 VMs, and with 10.
+It measures the time and memory for each of 1000 changes on each of 16 vCPUs, with 1000 VMs and with 10.
 """
 import subprocess
 import sys
@@ -12,7 +12,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, figure
 
 VMS, FEW, VCPUS, CHANGES, ROUNDS = 1000, 10, 16, 1000, 3
-# Claim: the cost of a change depends on the number of VMs by no more than this
+# Claim: with many VMs, the cost of a change is at most this multiple
 RATIO = 3
 
 
@@ -28,7 +28,7 @@ def main():
     for name, unit, one, other in zip(('history', 'TIME_SHIFT', 'memory'), ('ns', 'ns', 'bytes'), few, many):
         text = (f'{name}: {VMS} VMs of {VCPUS} vCPUs with {CHANGES} changes: {other:.0f} {unit} for each, of {FEW} '
                 f'VMs {one:.0f} {unit}: ratio {other / one:.2f}')
-        # Changes of all VMs in turn find no history in the processor's caches: this effect is the machine's
+        # No claim: the changes of many VMs in turn miss the processor's caches, which depends on the machine
         if name == 'history':
             figure(text)
         else:

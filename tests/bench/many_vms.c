@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What histories of many VMs cost: many_vms VMS VCPUS CHANGES
+ * The cost of histories of many VMs: many_vms VMS VCPUS CHANGES
  *
- * Events of all VMs in turn go into histories, then each VM's history becomes a TIME_SHIFT. Prints the
- * nanoseconds that each change takes in either step, and the bytes of memory for each at most.
+ * It adds events of all VMs in turn to histories, and then makes a TIME_SHIFT of each VM's history. It prints the
+ * nanoseconds that each change takes in both steps, and the largest number of bytes of memory for each.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-/* Of this program alone: getrusage() begins with what its parent had */
+/* Peak memory of this program. getrusage() would include that of its parent. */
 static long peak_kib(void)
 {
 	FILE *file = fopen("/proc/self/status", "r");
@@ -73,7 +73,7 @@ static uint64_t fill(struct tsc_history *history, int vms, int vcpus, int change
 	return host_tsc;
 }
 
-/* Returns: how many sync points */
+/* Returns: the number of sync points */
 static uint64_t shifts(const struct tsc_history *history, uint64_t host_to)
 {
 	uint64_t points = 0;
@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	filled = now_ns();
 	points = shifts(&history, host_to);
 	done = now_ns();
-	/* Two sync points for each change at least, or there is nothing to be timed */
+	/* Each change gives at least two sync points: otherwise the measured time is that of something else */
 	if (points < 2 * count)
 		die("sync points are missing");
 	printf("%.1f %.1f %.1f\n", (double)(filled - begin) / count, (double)(done - filled) / count,

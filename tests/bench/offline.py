@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The cost of stamp, show, check, explain and export: offline.py TSC-OFFSET [DIRECTORY].
 
-Ratios of times that were measured in turn in one run; each time is the minimum of several.
+It prints ratios of times that were measured in turn. Each time is the minimum of several runs.
 """
 import os
 import sys
@@ -14,12 +14,12 @@ from scenario import Scenario
 
 TOOL = sys.argv[1]
 EVENTS = 2_000_000 if QUICK else 10_000_000
-# Of a small and a large guest's file that stamp changes in place
+# Sizes of a small and a large guest's file that stamp changes in place
 SMALL, LARGE = 5, 57 if QUICK else 570
-# Claimed
+# Claims
 STAMP_RATIO, FASTER, REWRITE_FASTER, EXPORT_FASTER = 1.10, 10, 5, 3
 REWRITE_MORE_KIB = 1024
-# For files of ten times the size: 2.3 MiB of guest modes in memory, and noise
+# Claim for a file of ten times the size: at most 2.3 MiB of guest modes are in memory, the rest is noise
 MORE_KIB = 4096
 
 
@@ -34,7 +34,7 @@ def traces(directory, **size):
 
 
 def bench_stamp(directory):
-    """In place: a small guest's file and a large one, of hosts whose files are alike"""
+    """stamp --in-place, for a small and a large guest's file of equal hosts' files"""
     pairs = [traces(directory, segments=69, guest_events=events)[:2] for events in (SMALL, LARGE)]
     sizes = [os.path.getsize(guest) >> 20 for _, guest in pairs]
     few, many = least(25, *([TOOL, 'stamp', '--in-place', *pair] for pair in pairs))
@@ -74,7 +74,7 @@ def bench_readers(directory):
 
 
 def bench_merged(directory, faster, verb, *options):
-    """A verb that reads the pair in the order of host time: compared with a report of the pair, and by size"""
+    """A verb that reads host and guest in the order of host time: compared with a report of them, and by size"""
     pairs = [traces(directory, events=events) for events in (EVENTS // 10, EVENTS)]
     for host, guest, _ in pairs:
         run(TOOL, 'stamp', '--in-place', host, guest)

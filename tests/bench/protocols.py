@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""trace-cmd's protocols and ours, in the lab: protocols.py order|cost; BUILD_DIR names the build.
+"""Compares trace-cmd's protocols with record, in the lab: protocols.py order|cost; BUILD_DIR names the build.
 
   order   a guest whose TSC moves constantly: the number of probes out of order in stock trace-cmd report
   cost    an idle guest: the host's CPU time and the guest's exits that a protocol causes
 
-The lab's emulator hangs occasionally: the remaining work is done in a new lab.
+The lab's emulator hangs occasionally. Then the remaining work is done in a new lab.
 """
 import collections
 import re
@@ -20,9 +20,9 @@ from recording import PLUGIN, Lab, probes
 
 # Limit of consecutive failures, of labs and of recordings
 ATTEMPTS = 5
-PROBES, DELAY_US = 100, 40000       # on each of 2 vCPUs
+PROBES, DELAY_US = 100, 40000       # for each of 2 vCPUs
 SECONDS, TURNS = 5, 4
-# Two recordings of one kind differ by up to 2,500 exits before and after: the median of so many by 300
+# The exits of two equal recordings differ by up to 2,500, and the medians of this many pairs by 300
 PAIRS = 16
 
 Protocol = collections.namedtuple('Protocol', 'name how clock interval')
@@ -45,14 +45,14 @@ class LabFailed(Exception):
 
 
 class OneLab(Lab):
-    """A lab whose restart in_labs() does"""
+    """A lab that in_labs() starts anew"""
 
     def begin_anew(self, why):
         raise LabFailed(why)
 
 
 def in_labs(name, guest, jobs):
-    """The results of each job(lab): all in one boot of host and guest, or in as few as possible"""
+    """The results of each job(lab), in as few boots of host and guest as possible"""
     results, failures = [], 0
     while len(results) < len(jobs):
         before = len(results)
@@ -71,7 +71,8 @@ def in_labs(name, guest, jobs):
 
 
 def recorded(lab, by, workload, around='{}', **more):
-    """A recording by this protocol. If trace-cmd does not find the guest's process, it continues without."""
+    """A recording with this protocol. It is repeated if trace-cmd used another one, because it did not find the
+    guest's process."""
     wanted = {NONE: None, PTP: 'ptp', PTP_250: 'ptp'}.get(by, 'kvm')
     for _ in range(ATTEMPTS):
         command = lab.recorder('recorded', {'g1': 3}, workload, how=by.how, clock=f'-C {by.clock}',
@@ -109,7 +110,7 @@ def cost():
     def job(by):
         return lambda lab: one_cost(lab, by)
 
-    # Each is the first of every second pair: a lab that becomes slower changes both alike
+    # The order alternates, so that a lab that becomes slower changes both results equally
     pairs = [[RECORD, KVM], [KVM, RECORD]] * (PAIRS // 2)
     results = in_labs('protocols_cost', [], [job(by) for by in measured * TURNS + sum(pairs, [])])
     turns = [dict(zip(measured, results[i:])) for i in range(0, len(measured) * TURNS, len(measured))]
@@ -134,10 +135,10 @@ def cost():
 
 
 def one_cost(lab, by):
-    """During recording: ms of CPU time and the guest's exits; and its exits before and after.
+    """The CPU time in ms and the guest's exits during the recording, and its exits before and after.
 
-    The CPU time is that of the threads of the recording process, and of record, its parent: recorders are separate
-    processes, and its first thread waits. KVM always counts the exits.
+    The CPU time is that of the threads of the recording process and of its parent, which is record. The recorders are
+    separate processes and do not count. KVM itself counts the exits.
     """
     exits = f'$(cat {lab.kvm_directory("g1")}/exits)'
     seen = f'''

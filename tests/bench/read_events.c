@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * How fast files are read: all events of all buffers in the order of time, the type of each looked at.
+ * Reads all events of all buffers of files, in the order of time, and the type of each: for the speed of reading.
  *
  * usage: read_events FILE...
  */

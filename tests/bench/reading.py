@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The speed of our readers compared with trace-cmd report: reading.py READ-EVENTS [DIRECTORY].
 
-Ratios of CPU times that were measured in turn for the same file, the minimum of several runs.
+It prints ratios of CPU times that were measured in turn for the same file. Each is the minimum of several runs.
 """
 import os
 import sys

@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The cost of the plugin in trace-cmd report: report.py PLUGIN [DIRECTORY].
 
-The CPU time of report with its own plugins, and with ours in addition, measured in turn, for a recording with few
-offset events, as usual.
+It measures the CPU time of report in turn with its own plugins only, and with ours in addition. The recording has few
+offset events, as is usual.
 """
 import os
 import subprocess

@@ -3,9 +3,9 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The cost of the events of kernel-patch/ for a host, enabled and disabled: tsc_events.py; BUILD_DIR names the build.
 
-A guest writes its TSC in a loop, on the patched kernel and on the same kernel without the patches: each write is a
-kvm_write_tsc_offset. The TSC of the lab's Intel host counts its instructions, which are compared instead of times.
-Ratios are those of the minima of several repetitions. Exit status 1 if one exceeds its claim.
+A guest writes its TSC in a loop, on the patched kernel and on the same kernel without the patches. Each write is a
+kvm_write_tsc_offset. The TSC of the lab's Intel host counts instructions, so instructions are compared instead of
+times. The ratios are those of the minima of several repetitions. The exit status is 1 if one exceeds its claim.
 """
 import re
 import statistics
@@ -16,11 +16,11 @@ sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail
 from recording import Lab, patched_kernel, stock_kernel
 
-# Few enough writes that most repetitions have no interrupt of the host
+# So few writes that no interrupt of the host occurs in most repetitions
 WRITES, TIMES = 100, 40
 EVENT = 'kvm_write_tsc_offset'
 KERNELS = {'stock': stock_kernel, 'patched': patched_kernel}
-# Is the event enabled: the claimed multiple of the stock kernel's instructions
+# {is the event enabled: the largest multiple of the stock kernel's instructions}
 CLAIMED = {0: 1.001, 1: 1.02}
 
 SCRIPT = f'''
@@ -52,7 +52,7 @@ def measure(kernel):
     for enabled, text in zip(parts[::2], parts[1::2]):
         took = {name: [int(after) - int(before) for before, after in
                        re.findall(rf'^{name} (\d+) (\d+) ', text, re.M)] for name in ('read', 'writes')}
-        # Into the guest and out of it again, of which there is one in each repetition
+        # The cost of entering and leaving the guest, which happens once in each repetition
         rest = min(took['read'])
         found[int(enabled)] = [(cycles - rest) / WRITES for cycles in took['writes']]
     recorded = re.findall(r'^events (\d+)$', run.out, re.M)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The rows that KernelShark shows of several files, in its order, by its own library: stream, CPU, thread,
- * time, event and Info column.
+ * Prints the rows that KernelShark shows of several files, in its order: stream, CPU, thread, time, event and Info
+ * column. It uses KernelShark's own library.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The view of a host's and a guest's file together in the readers of both Debians."""
+"""What the readers of both Debians show of a host's file together with a guest's file."""
 import re
 
 import trace_dat
@@ -26,5 +26,5 @@ READERS = {'trace-cmd report': by_report, 'KernelShark': by_kernelshark}
 
 
 def times(events):
-    """The parts that must be equal for all readers; the order of two events at the same time does not count"""
+    """The parts that must be equal in all readers. The order of two events at the same time may differ."""
     return sorted((event.time, event.cpu, event.tid, event.event) for event in events)

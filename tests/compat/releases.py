@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A Debian 13 or sid and this tree as it is built there. All Debians' programs see the same files at the same paths."""
+"""A Debian 13 or sid, with this tree built there. The programs of all Debians have the same files at the same paths."""
 import fcntl
 import re
 import subprocess
@@ -12,10 +12,10 @@ from clean_root import CACHE, RELEASES, cached, need, skip
 from recording import BUILD, TREE
 
 HERE = Path(__file__).resolve().parent
-# The environment of a login, without anything of this machine
+# The environment of a login, without variables of this machine
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/tmp',
                'LC_ALL': 'C.UTF-8'}
-# What scripts/dependencies calls them
+# The names of the releases for scripts/dependencies
 NAMES = {'trixie': '13', 'sid': 'sid'}
 
 
@@ -24,7 +24,7 @@ def finish():
 
 
 class Debian:
-    """A release, by how its programs are started and where this tree is built with it"""
+    """A release: the words that start its programs, and the directory in which it has built this tree"""
 
     def __init__(self, name, words, build, environment=None):
         self.name, self.words, self.build = name, words, build
@@ -41,7 +41,7 @@ class Debian:
         return done
 
     def version(self):
-        # It also prints its usage, and fails
+        # trace-cmd --version also prints its usage, and fails
         return re.search(r'version (\S+)', self.run('trace-cmd', '--version', must=False).stdout)[1]
 
 
@@ -50,13 +50,13 @@ def here():
 
 
 def other(suite):
-    """Another release, with this tree built there; ends the test if there is none"""
+    """Another release, with this tree built there. Ends the test if it cannot be had."""
     need('debootstrap', 'unshare', 'dpkg-query')
     names = subprocess.run([TREE / 'scripts/dependencies', '--debian', NAMES[suite], 'list', 'build', 'use',
                             'kernelshark', 'compat'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     root = cached(suite, names)
     build = BUILD / 'compat' / root.name
-    # What was compiled of the same sources in another checkout, by the root's compiler
+    # The cache has objects that the root's compiler made of the same sources in another checkout
     newer = Debian(RELEASES[suite], [HERE / 'in-root', root], build,
                    {'CCACHE_DIR': str(CACHE / f'ccache-{suite}'), 'CCACHE_NOHASHDIR': '1'})
     for path in TREE, BUILD:
@@ -73,5 +73,5 @@ def other(suite):
 
 
 def both():
-    """This machine and a Debian 13; ends the test if there is none"""
+    """This machine and a Debian 13. Ends the test if a Debian 13 cannot be had."""
     return here(), other('trixie')

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A Debian 12 with only the packages for the build: built there, and all tests that it can run pass."""
+"""In a Debian 12 with only the packages for the build, the tree builds, and all tests that can run there pass."""
 import json
 import os
 import shutil
@@ -17,14 +17,14 @@ from recording import check
 
 PACKAGES = subprocess.run([TREE / 'scripts/dependencies', 'list', 'build'], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.split()
-# The directory of the build, in the clean root
+# The directory in the clean root that has the tree
 WORK = '/tmp/tsc-offset'
-# Tests that need nothing else
+# These tests need no other packages
 MUST_RUN = ['show.', 'mistakes.', 'hostile.']
 
 
 def files():
-    """The tree's, without what was built; a release has no git"""
+    """The files of the tree, without those of a build. The tree of a release has no git."""
     if (TREE / '.git').exists():
         found = subprocess.run(['git', '-C', TREE, 'ls-files', '-z'], stdout=subprocess.PIPE, check=True).stdout
     else:

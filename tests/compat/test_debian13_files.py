@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Files that one Debian's tsc-offset stamped, read by the other's trace-cmd and KernelShark."""
+"""trace-cmd and KernelShark of one Debian read files that tsc-offset of the other stamped."""
 import itertools
 import shutil
 import sys
@@ -25,9 +25,9 @@ MADE = {
 
 
 def stamped(debian, host, guest):
-    """A new file, and one that was stamped in place: a file of version 6 cannot be"""
+    """A stamped copy, and a file that was stamped in place. A file of version 6 cannot be stamped in place."""
     out = guest.with_name(f'{guest.stem}-{debian.build.name}.dat')
-    # Earlier files, which stamp does not replace
+    # stamp does not replace the files of an earlier run
     out.unlink(missing_ok=True)
     debian.run(debian.tool, 'stamp', '-o', out, host, guest)
     place = out.with_suffix('.place.dat')
@@ -37,7 +37,7 @@ def stamped(debian, host, guest):
 
 
 def real(debians, directory):
-    """A recording of the lab with the samples of trace-cmd's own protocol"""
+    """A recording of the lab that trace-cmd's own protocol synchronised"""
     host, guest = directory / 'host.dat', directory / 'guest.dat'
     for path in host, guest:
         shutil.copy(TREE / 'tests/data/agent-moved' / path.name, path)

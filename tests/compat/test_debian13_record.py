@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Record with the trace-cmd of each Debian, and the hook in one, with the agent of the other and without an agent.
+"""Recordings with trace-cmd of each Debian: with the agent of the other, with the hook in one, without an agent.
 
 The lab's host has a Debian 13 as a root, and its guest has trace-cmd of both. trace-cmd report and KernelShark of both
 Debians read the results.
@@ -23,26 +23,26 @@ ONE = {'g1': 3}
 EVENTS = '-e sched:sched_switch -e raw_syscalls'
 MOVE = 'move-tsc 0 520000000; move-tsc 1 520000000'
 WORKLOAD = probes('g1', 20, 10000) + f" && guest-run g1 '{MOVE}' && " + probes('g1', 30, 10000, base=0x800)
-# The same within the guest
+# The same workload, run by the guest itself
 INSIDE = ('probe 20 10000 0 0 & probe 20 10000 1 0x1000 & wait; '
           f'{MOVE}; probe 30 10000 0 0x400 & probe 30 10000 1 0x1400 & wait')
 GUEST_TRACE_CMD = {'Debian 12': 'trace-cmd', 'Debian 13': 'chroot /other /usr/bin/trace-cmd'}
 
 
 def on_host(debian, *words):
-    """Shell text for the lab's host"""
+    """The text of a shell's command for the lab's host"""
     return ' '.join(map(str, [*debian.words, *words]))
 
 
 def start_agent(lab, debian):
-    """The agent of Debian 13 dies without help, see keep_memory.c"""
+    """Start this Debian's agent in the guest. That of Debian 13 dies without keep_memory.c."""
     words = GUEST_TRACE_CMD[debian.name]
     if debian is NEWER:
         packed = base64.b64encode(lzma.compress((BUILD / 'tests/compat/keep_memory.so').read_bytes())).decode()
         lab.call('guest', 'g1', f'echo {packed} | base64 -d | xz -d > /tmp/keep_memory.so')
         words = f'env LD_PRELOAD=/tmp/keep_memory.so {words}'
     lab.call('guest', 'g1', f'TRACE_CMD={shlex.quote(words)} agent restart')
-    # So that the other one is not used by mistake
+    # Check that it is not the other agent
     agent = lab.call('guest', 'g1', 'cat /proc/$(pidof trace-cmd)/maps')
     check(('/other/' in agent) == (debian is NEWER), f"the guest's agent is that of {debian.name}")
 
@@ -58,13 +58,13 @@ def marks(debian, host, guest):
 
 
 def rows_as_report(events):
-    """For probe-order"""
+    """The rows as lines of a report, which probe-order reads"""
     return ''.join(f'{Path(event.file).name}: x-{event.tid} [{event.cpu:03}] {event.time}: {event.event}: '
                    f'{event.text}\n' for event in events)
 
 
 def check_read(recording, name, at_least=100):
-    """Readers of both Debians agree that everything is in order"""
+    """The readers of both Debians show all probes in order, and agree"""
     host, guest = recording.host, recording.guests['g1']
     rows = {}
     for debian in OLDER, NEWER:
@@ -78,7 +78,7 @@ def check_read(recording, name, at_least=100):
 
 
 def check_marks(recording, name):
-    """In KernelShark the jumps are on the plots of host and guest, where the host's file has the events"""
+    """KernelShark marks the jumps on the plots of host and guest, at the times of the events in the host's file"""
     if not recording.process_found():
         print(f"{name}: trace-cmd did not find the guest's process, so KernelShark does not know its CPUs")
         return
@@ -95,7 +95,7 @@ def check_marks(recording, name):
 
 
 def must_have_worked(lab, recording):
-    """On a busy machine trace-cmd may time out waiting for an emulated agent, with the hook and without"""
+    """Repeat a failed recording: on a busy machine trace-cmd may time out while it waits for an emulated agent"""
     if recording.run.status:
         lab.begin_anew(f'recording failed with {recording.run.status}\n{recording.run.err}')
 
@@ -148,7 +148,7 @@ def without_agent(lab, name, debian):
         stamped.guests = {'g1': source.with_suffix('.synced.dat')}
         stamp(debian, host, source)
         check_read(stamped, f'recorded and stamped by {debian.name}, version {version}')
-    # The other Debian's recording is stamped as well as the own
+    # Each Debian also stamps the recording of the other
     other = NEWER if debian is OLDER else OLDER
     stamp(other, '--in-place', host, guest)
     check_read(recording, f'recorded by {debian.name}, stamped in place by {other.name}')
@@ -159,7 +159,7 @@ def debian13_record(lab):
     check(OLDER.version() != NEWER.version(), 'they differ')
     lab.call('guest-up', 'g1')
     with_agent(lab, 'stock13-12', NEWER, OLDER, how='stock')
-    # After an upgrade, the one of Debian 12 remains in use for a while
+    # After an upgrade, the plugin of Debian 12 may remain in use for a while
     with_agent(lab, 'hook13-12', NEWER, OLDER, plugin=OLDER.plugin)
     without_agent(lab, 'own12', OLDER)
     start_agent(lab, NEWER)

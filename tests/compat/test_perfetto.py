@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset export in Perfetto's own trace processor: it has the whole contents of the file, without errors."""
+"""Perfetto's own trace processor reads all contents of an export, without errors."""
 import collections
 import os
 import re
@@ -23,7 +23,7 @@ TSC2NSEC = 1717986918, 32, 0
 
 
 def reduced(event):
-    """Of an array Perfetto's table has the last element under the name of the field; its numbers are signed"""
+    """An event as Perfetto's table has it: of an array only the last element, and all numbers signed"""
     fields = {name: value[-1] if isinstance(value, list) else value for name, value in event.fields.items()}
     return event._replace(fields={name: value - (value >> 63 << 64) if isinstance(value, int) and value > 0 else value
                                   for name, value in fields.items()})
@@ -48,14 +48,14 @@ class TestOpens(Case):
         self.assertIn(done.returncode, (0, 3), done.stderr)
 
     def differences(self, trace, but=()):
-        """Differences between a file and Perfetto's view of it"""
+        """Differences between a file and Perfetto's tables of it"""
         opened = trace_processor.Opened(self.out)
         if trace.losses:
             but = 'ftrace_cpu_has_data_loss', 'mismatched_sched_switch_tids', *but
         differences = [problem for problem in opened.problems if problem.name not in but]
         differences += {number: machine['release'] for number, machine in trace.machines.items()}.items() ^ \
             opened.machines.items()
-        # One after the other: equal times of a CPU in the order of the file
+        # Events of a CPU that have the same time are in the order of the file
         wanted = [reduced(trace_processor.Event(*event[:-1])) for event in trace.events]
         differences += [pair for pair in zip(*(sorted(events, key=lambda event: (event.time, event.machine, event.cpu))
                                                for events in (opened.events, wanted))) if pair[0] != pair[1]]
@@ -99,11 +99,11 @@ class TestOpens(Case):
             truth = Scenario(**parameters).write(self.directory, time_shift='exact', tsc2nsec=TSC2NSEC)
             paths = [self.path(file) for file in ('host.dat', *(guest['file'] for guest in truth['guests']))]
             self.export(*paths)
-            # Their threads are in several system calls at the same time
+            # The threads of these generated files are in several system calls at the same time
             self.opens(name, *paths, but=['misplaced_end_event'])
 
     def test_losses(self):
-        """Perfetto counts the CPUs that lost events; without losses none"""
+        """Perfetto counts the CPUs that lost events. Without losses, it counts none."""
         for parameters in dict(lose_every=5), dict(guest_lose_every=5), {}:
             truth = Scenario(changes=3, segments=30, **parameters).write(self.directory, time_shift='exact')
             self.export(self.path('host.dat'), self.path(truth['guests'][0]['file']))
@@ -136,7 +136,7 @@ class TestOpens(Case):
         return 'events' in packet.get('bundle', {})
 
     def shows(self, text):
-        """The query in a text has the result that follows it"""
+        """The query in a text has the result that follows it there"""
         query, table = re.search(r'```sql\n(.*?)```\n\n(.*?)\n\n', text, re.S).groups()
         host, guest = (os.path.join(DATA, 'agent-moved', file) for file in ('host.dat', 'guest.dat'))
         synced = self.path('guest.synced.dat')
@@ -154,7 +154,7 @@ class TestOpens(Case):
             self.shows(text.replace('| sys_exit |', '| sys_enter |'))
 
     def test_manual(self):
-        """The query that the manual has"""
+        """The query of the manual"""
         with open(PAGE) as file:
             query = re.search(r'^\.Bd .*\n(select (?:.*\n)*?)\.Ed', file.read(), re.M)[1]
         self.export_recording('agent-moved')

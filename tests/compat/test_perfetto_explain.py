@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""From recordings through export to the PerfettoSQL module's tables: compared with the history and with explain"""
+"""The tables of the PerfettoSQL module for exported recordings, compared with the history and with explain"""
 import collections
 import json
 import os
@@ -46,19 +46,19 @@ class TestExport(Asks):
                 out, 'select vm, tid from vm_vcpu join thread using (utid)', SUMS, PARTS, *QUERIES.values())
             self.assertEqual({value for row in sums for value in row}, {'0'})
             self.assertEqual(parts, [['0', '0', '0']])
-            # As explain calls them: by the names that the host's file has for the guests
+            # VMs have the names of explain, which are those of the guests in the host's file
             self.assertEqual({(vm, int(tid)) for vm, tid in threads},
                              {(vcpu.vm, vcpu.thread.tid) for vcpu in history.vcpus})
             answers = Answers(made.events, made.spans(), lost)
             for table, found in zip(QUERIES, tables):
                 expected = getattr(answers, table)
                 if table == 'states':
-                    # export knows better why the vCPU's mode is unknown
+                    # The reason is left out: export has a more exact one why a vCPU's mode is unknown
                     found, expected = [row[:6] for row in found], [state[:6] for state in expected]
                 self.assertEqual(differences(found, expected), ([], []), f'{seed}: {table}')
 
     def test_two_buffers(self):
-        """Events that are in an instance as well are one event for Perfetto; alike ones of one buffer are several"""
+        """An event that is also in an instance is one event for Perfetto. Equal events of one buffer are several."""
         copied = 'sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task', 'kvm_exit'
         history = History(41, reuse=0)
         problems = "select name from stats where value > 0 and severity in ('error', 'data_loss')"
@@ -74,7 +74,7 @@ class TestExport(Asks):
         wanted = collections.Counter(event.name for event in made.events)
         self.assertEqual({name: int(nr) for name, nr in found[0][1] if name in copied},
                          {name: wanted[name] for name in copied})
-        # In a row, without another event of that CPU between
+        # Two of them follow each other on one CPU
         cpus = collections.defaultdict(list)
         for event in made.events:
             cpus[event.machine, event.cpu].append((event.name, event.pid))
@@ -91,14 +91,14 @@ class TestExport(Asks):
             # Their hosts recorded no sched events: tests/lab/explain.py has a recording with stolen time
             self.assertEqual([table for table in rows if not rows[table]], ['vm_steal'])
             print(f'{name}, as explain:', {table: len(rows[table]) for table in rows})
-            # Control: a nanosecond more is seen
+            # Control: one nanosecond more is detected
             found['vm_time'][0]['exit'] += 1
             _, different = sql_and_explain.compare(self.export(*files, options=options), found)
             self.assertEqual([table for table in different if different[table] != ([], [])], ['vm_time'])
 
     def test_stamped(self):
-        """Only an idle CPU halts. By the times of trace-cmd's own protocol, others also seem to halt after a jump of
-        the TSC"""
+        """Only an idle CPU halts. With the times of trace-cmd's own protocol, other CPUs also seem to halt after a
+        jump of the TSC."""
         host, guest = (os.path.join(DATA, 'agent-moved', file) for file in ('host.dat', 'guest.dat'))
         stamped = self.path('stamped.dat')
         subprocess.run([TOOL, 'stamp', '-o', stamped, host, guest], stderr=subprocess.DEVNULL, check=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset merge in Perfetto's own trace processor: a guest's events of all kinds are at their true times"""
+"""Perfetto's own trace processor reads merged traces: a guest's events of all kinds are at their true times"""
 import subprocess
 import sys
 import unittest
@@ -12,8 +12,8 @@ from case import DONE, TOOL, Case, main
 from perfetto_recording import BOOTTIME, Pair, message, number
 import trace_processor
 
-# Each of three readings is the clock's last whole nanosecond: that of an event, and those of the snapshots on both
-# sides
+# Three readings of clocks are rounded down to a nanosecond: that of an event, and those of the snapshots before and
+# after it
 ERROR = 2
 MACHINES = 'select raw_id, release from machine order by raw_id'
 PROBLEMS = "select name, value from stats where value > 0 and severity in ('error', 'data_loss')"
@@ -47,7 +47,7 @@ class TestMerged(Case):
         return trace_processor.query(self.path(trace), *queries)
 
     def near(self, found, truth, error=ERROR):
-        """Returns: the greatest difference"""
+        """Check that all times are near the true ones. Returns the greatest difference."""
         self.assertEqual(len(found), len(truth))
         off = max(abs(int(a) - b) for a, b in zip(found, truth))
         self.assertLessEqual(off, error)
@@ -86,14 +86,14 @@ class TestMerged(Case):
         self.right(Pair(jump=-0.5, jumps_at=(4, 13, 14, 35, 59.5)))
 
     def test_follows(self):
-        """A guest with the clocksource tsc: its clocks jump as well"""
+        """The clocks of a guest with the clocksource tsc jump when its TSC jumps"""
         self.right(Pair(jump=3.5, jumps_at=(25, 27), follows=True))
 
     def test_scaled(self):
         self.right(Pair(jump=-2, ratio=1.25))
 
     def test_service_events(self):
-        """Perfetto processes everything so far at some of them, and would accept no older packets afterwards"""
+        """At some service events, Perfetto processes all earlier packets, and does not accept older ones afterwards"""
         pair = Pair(events=50)
         for second in range(10, 51, 10):
             for side in pair.host, pair.guest:
@@ -112,7 +112,7 @@ class TestMerged(Case):
         self.assertLess(len(prints), 2 * 5 + 50)
 
     def control_of_remote_clock_sync(self, pair, *seconds):
-        """The guest's packets unchanged, joined as Perfetto joins machines: by rounds of pings of 100 us"""
+        """Join the guest's unchanged packets as Perfetto itself joins machines: by pings of 100 us"""
         pair.record()
         sync = []
         for second in seconds:
@@ -132,7 +132,7 @@ class TestMerged(Case):
 
     @staticmethod
     def bodies(packets):
-        """Without tag and length"""
+        """Packets without their tags and lengths"""
         for packet in packets:
             at = 1
             while packet[at] & 0x80:
@@ -140,7 +140,7 @@ class TestMerged(Case):
             yield packet[at + 1:]
 
     def test_control(self):
-        """Perfetto's own method is wrong with clocks that drift, and more so if they jump"""
+        """Perfetto's own method gives wrong times if clocks drift, and worse ones if they jump"""
         still = self.control_of_remote_clock_sync(Pair(), 1, 31)
         jumped = self.control_of_remote_clock_sync(Pair(jump=3.5, follows=True), 1, 31)
         print(f'remote_clock_sync is off by up to {still} ns, {jumped} ns after a jump')

@@ -31,7 +31,7 @@ data_sources { config { name: "linux.system_info" } }
 duration_ms: 5000
 '''
 PACKAGES = ['perfetto', 'libc6', 'libgcc-s1', 'libstdc++6', 'zlib1g']
-# A busy machine is unlikely to read clocks this late
+# Even a busy machine hardly reads clocks later than ERROR, in ns
 ERROR, WRONG = 100_000, 1_000_000
 ATTEMPTS, ENOUGH = 3, 10
 
@@ -59,7 +59,7 @@ class TestRecorded(Case):
         return process
 
     def until(self, name):
-        """The service listens there"""
+        """Wait until the service listens at this socket"""
         deadline = time.monotonic() + 30
         while not os.path.exists(self.path(name)):
             self.assertLess(time.monotonic(), deadline, name)
@@ -69,7 +69,7 @@ class TestRecorded(Case):
         self.until('producers')
         self.until('consumers')
         self.start('sbin/traced_probes')
-        # A busy machine may leave few events for them
+        # On a busy machine a session may have too few events
         for _ in range(ATTEMPTS):
             sessions = [self.start('bin/perfetto', '--txt', '-c', 'config', '-o', f'{name}.pftrace')
                         for name in ('host', 'guest')]
@@ -86,7 +86,7 @@ class TestRecorded(Case):
         return done.stderr
 
     def times(self, name, machine):
-        """Of statistics and of processes"""
+        """The times of the packets with statistics or processes"""
         return [only(packet, 8) for of, packet in packets(self.path(name)) if of == machine and
                 any(only(packet, kind) is not None for kind in (2, 7, 9))]
 
@@ -109,7 +109,7 @@ class TestRecorded(Case):
             self.assertEqual((problems, machines), ([], [['0', '1'], ['1', '1']]))
         except trace_processor.NotHere as error:
             print(error)
-        # The control: another offset
+        # Control: with another offset, the times differ
         self.merge(History(-10**7))
         self.assertGreater(self.furthest(), WRONG)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The PerfettoSQL module in Perfetto's own trace processor: each table equals the history, to the ns."""
+"""Perfetto's own trace processor runs the PerfettoSQL module: each table equals the history, to the nanosecond."""
 import bisect
 import collections
 import json
@@ -50,7 +50,7 @@ class TestModule(Asks):
     def true(self, history, answers, name):
         """All rows of a vCPU are correct"""
         wrong = []
-        # Until a vCPU runs in another thread it has the state of the former thread
+        # A vCPU that moves to another thread has the state of the former thread until it runs again
         between = [(key, begin, end) for key in answers.spans for begin, end, before, after in answers.stretches(key)
                    if before and (before.tid != after.tid if after else self.replaced(history, before))]
 
@@ -80,7 +80,7 @@ class TestModule(Asks):
 
     @staticmethod
     def replaced(history, span):
-        """Has another thread taken the vCPU that has not been in guest mode yet?"""
+        """Has another thread taken over the vCPU, without having been in guest mode yet?"""
         last = [task for task in history.every_vcpu_thread()
                 if (task.vcpu.vm, task.vcpu.number) == (span.vm, span.vcpu)][-1]
         return last.tid != span.tid
@@ -123,7 +123,7 @@ class TestModule(Asks):
         self.assertEqual({state.cause for state in answers.states if state.state == 'unknown'}, {'no sched events'})
 
     def test_manual(self):
-        """The queries of the manual, one of which shows that the states sum up"""
+        """The queries of the manual. One of them shows that the states sum up to the time of the recording."""
         queries = re.findall(r'^\.Bd .*\n(include perfetto module (?:.*\n)*?)\.Ed', PAGE.read_text(), re.M)
         self.assertGreater(len(queries), 4)
         history = History(1)
@@ -132,7 +132,7 @@ class TestModule(Asks):
         self.assertEqual([bool(rows) for rows in found], [True] * (len(queries) - 1) + [False])
 
     def test_without_ftrace_events(self):
-        """With the defaults of Perfetto's Python API: an error instead of tables without rows"""
+        """With the defaults of Perfetto's Python API, the module ends with an error instead of empty tables"""
         history = History(1, steps=100)
         path = self.path('made.pftrace')
         write_history(path, history, [], [], spans(history, history.events, []))
@@ -148,7 +148,7 @@ class TestModule(Asks):
         missing = next(event for event in history.events[200:]
                        if event.name == 'sched_switch' and event.fields['prev_pid'] in threads)
         (sums, _, *tables), _ = self.ask(history, [event for event in history.events if event is not missing], [])
-        # Still no time is lost
+        # The states still cover all the time
         self.assertEqual({value for row in sums for value in row}, {'0'})
         self.assertNotEqual(differences(tables[0], whole.states), ([], []))
         moved = [state._replace(dur=state.dur + (not i)) for i, state in enumerate(whole.states)]
@@ -156,8 +156,8 @@ class TestModule(Asks):
 
 
 class TestFleet(Asks):
-    """examples/perfetto-fleet on several traces. Perfetto's Python library is not here: in its place is one that says what it
-    is asked for, and this test does that with the trace processor."""
+    """examples/perfetto-fleet, on several traces. Debian has no Python library of Perfetto. A replacement prints the
+    requests that it gets, and this test runs them in the trace processor."""
     EXAMPLES = TREE / 'examples/perfetto-fleet'
     LIBRARY = {
         '__init__': '', 'trace_processor/__init__': 'TraceProcessorConfig = dict', 'batch_trace_processor/__init__': '',
@@ -220,7 +220,7 @@ class TestFleet(Asks):
         found = []
         for path, right in zip(traces, wanted):
             rows, = trace_processor.query(path, batch['sql'], packages=batch['add_sql_packages'])
-            # BigTrace's workers have the query and nothing else
+            # A worker of BigTrace gets only the query, without packages
             self.assertEqual(trace_processor.query(path, bigtrace['sql']), [rows])
             self.assertEqual({tuple(row[:2]) for row in rows}, set(right))
             for vm, vcpu, *times, preemptor, dur in rows:
@@ -228,7 +228,7 @@ class TestFleet(Asks):
                 self.assertEqual(times, expected)
                 self.assertEqual((str(taken[preemptor]), int(dur)), (dur, max(taken.values())))
             found.append(rows)
-        # Control: of another trace they are others
+        # Control: the rows of the other trace differ
         self.assertNotEqual(*found)
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""This tree in Debian 13 and sid: built with their compilers and libraries, and tests that need no virtual machine.
+"""Builds this tree with the compilers and libraries of Debian 13 and sid, and runs tests there.
 
-Without an argument both, else the named suite of Debian.
+These are tests that need no virtual machine. The argument is a suite of Debian. Without an argument, both are tested.
 """
 import json
 import re
@@ -16,9 +16,9 @@ from releases import NAMES, finish, here, other
 from recording import check
 
 LIBRARIES = ['libtraceevent', 'libtracefs', 'libtracecmd', 'libkshark']
-# Those that depend on the system's trace-cmd and KernelShark more than on us
+# Tests whose results depend mostly on the system's trace-cmd and KernelShark
 READERS = ['kshark', 'kshark_marks', 'report', 'scenario', 'stamp']
-# What meson test runs, one call for each entry. Cases that take long run on Debian 12.
+# The arguments of meson test, in one call for each entry. Slow cases run on Debian 12 only.
 RUNS = {
     'trixie': [['--suite=unit', '--suite=files', '--suite=host', '--no-suite=slow']],
     'sid': [['--suite=unit', '--suite=docs', '--no-suite=slow'], [f'{name}.*' for name in READERS]],
@@ -31,7 +31,7 @@ def tested(debian, words):
     results = {}
     for line in (debian.build / 'meson-logs/testlog.json').read_text().splitlines():
         test = json.loads(line)
-        # PROJECT:SUITE / NAME, or SUITE - PROJECT:NAME of a newer meson
+        # meson prints PROJECT:SUITE / NAME, and a newer meson SUITE - PROJECT:NAME
         results.setdefault(test['result'], []).append(re.split(' / |:', test['name'])[-1])
     failed = set(results) - {'OK', 'SKIP'}
     passed = results.get('OK', [])

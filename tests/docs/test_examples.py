@@ -4,8 +4,9 @@
 """All examples of the manuals that need only files
 
 The examples of each page are run in order, in a directory with recordings of the names that they use.
-tests/lab/tutorial.py runs those of a live host and its guest, tests/package/test_package.py those of the tutorial as
-root, and CHECKOUT names the tests of those of README.md in a checkout. JSON output is also compared with its page.
+tests/lab/tutorial.py runs the examples of a live host and its guest, and tests/package/test_package.py runs those of
+the tutorial that need root. CHECKOUT names the tests that run README.md's examples of a checkout. JSON output is also
+compared with its page.
 """
 import json
 import os
@@ -20,14 +21,14 @@ sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, PLUGIN, TOOL, Case, main, needs
 import manual
 
-# The contents of an installed package, as found here
+# Directories of an installed package, and where the tree has their files
 INSTALLED = {'/usr/share/doc/tsc-offset/examples': f'{DATA}/agent-moved'}
-# A window that stays open counts as success
+# A program with a window succeeds if the window stays open
 WINDOW = '''#!/bin/sh
 QT_QPA_PLATFORM=offscreen timeout 5 {program} "$@" 2> /dev/null
 [ $? = 124 ]
 '''
-# Examples of README.md that need a checkout: the test that runs them
+# For each example of README.md that needs a checkout: the test that runs it
 CHECKOUT = {
     'scripts/package': 'tests/package/test_package.py',
     'apt-get install ./build/package/tsc-offset_*.deb': 'tests/package/test_package.py',
@@ -74,7 +75,7 @@ class TestExamples(Recordings):
             missing = [name for name in programs if not shutil.which(name, path=self.environment['PATH'])]
             if missing:
                 print(f'not run, there is no {missing[0]}: {example}')
-                # Later examples need its output
+                # Later examples need the output of trace-cmd
                 if 'trace-cmd' in missing:
                     return
                 continue
@@ -105,7 +106,7 @@ class TestExamples(Recordings):
 
 @needs('trace-cmd')
 class TestBeforeAfter(Recordings):
-    """The lines of the two reports at the begin of README.md are in these reports"""
+    """The reports contain the lines that README.md shows of them at its beginning"""
     SHOWN = re.compile(r'(?P<file>\w+\.dat): .* (?P<time>\d{11}): (?P<event>\w+): +(?P<text>\w.*?)(?:  |$)')
 
     def setUp(self):
@@ -117,7 +118,7 @@ class TestBeforeAfter(Recordings):
         return self.run_command(f'trace-cmd report -i host.dat -i {guest} 2> /dev/null')[1].splitlines()
 
     def place(self, report, line):
-        """The place of a line of README.md in a report"""
+        """The index of a line of README.md in a report; None if it is not there exactly once"""
         shown = self.SHOWN.search(line)
         found = [number for number, text in enumerate(report)
                  if re.search(rf' {shown["time"]}: {shown["event"]}: +{re.escape(shown["text"])}', text)]
@@ -135,7 +136,7 @@ class TestBeforeAfter(Recordings):
             left_out = re.search(r'(\d+) other events', part)
             self.assertEqual(places[1] - places[0] - 1, int(left_out[1]) if left_out else 0)
         times = [int(time) for time in re.findall(r'(\d+): sys_exit', block)]
-        # The guest's TSC has some 2596 MHz (tests/data/README.md)
+        # The guest's TSC runs at about 2596 MHz (tests/data/README.md)
         self.assertIn(f' {(times[0] - times[1]) / 2596e3:.1f} ms too late', block)
 
     def test_readme(self):

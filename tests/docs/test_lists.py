@@ -62,7 +62,7 @@ class TestLab(unittest.TestCase):
 
 class TestClasses(unittest.TestCase):
     def test_classes(self):
-        """If meson leaves out a script here, it leaves out all of it"""
+        """meson lists all classes of a script, or none"""
         for folder in 'unit', 'files', 'host', 'docs', 'package', 'compat':
             of_meson = listed(folder)
             for script in (TREE / 'tests' / folder).glob('test_*.py'):

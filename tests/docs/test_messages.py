@@ -19,7 +19,7 @@ VALUE = r'\.\.\.|\bN\b'
 
 
 CODE = '\n'.join(path.read_text() for path in SOURCES)
-# Texts, in one line or after a line that ends with a backslash
+# Macros that are texts. The text is in the line of the #define, or in the next one.
 MACROS = dict(re.findall(rf'^#define\s+(\w+)\s+(?:\\\n\s*)?({STRING}(?:\s*(?:{STRING}|PRI\w+))*)\s*$', CODE, re.M))
 
 
@@ -36,14 +36,14 @@ def messages(code=CODE):
             elif word[0] == '"':
                 text += word[1:-1]
         text = re.sub(r'%[-+ #0-9.*]*(?:hh|h|ll|l|z|j)?[a-zA-Z]', SEEN, text).replace('\\"', '"')
-        # The plural
+        # A value at the end of a word is its plural
         found.append(re.sub(rf'(?<=\w){SEEN}', 's', text))
     return found
 
 
 @functools.cache
 def pattern(quote):
-    """Values are N or ... in a quote"""
+    """The regular expression of a quote, in which values are N or ..."""
     return re.compile('.*'.join(re.escape(part.strip()) for part in re.split(VALUE, quote)), re.S)
 
 
@@ -54,7 +54,8 @@ def printed(quote, texts):
 
 
 PAGE = manual.MAN / 'tsc-offset-messages.7'
-# Messages of the tool and the hook: functions, and places. All messages with an offset in a file share one entry.
+# Functions that print messages, each with the sources whose calls count. All messages with an offset in a file share
+# one entry of the page, so these functions do not count in lib/.
 REPORTS = {
     'findings_doubt': SOURCES, 'findings_note': SOURCES, 'findings_add': SOURCES,
     **dict.fromkeys(('message', 'doubt', 'error_set', 'error_set_code', 'trace_dat_refuse', 'failed'),
@@ -75,12 +76,12 @@ PLAIN = {
 
 
 def explains_itself(text):
-    """The system's own words, or only a name before them"""
+    """The text comes from the system, or is only a name before such a text"""
     return len(re.findall(r'\w{2,}', text)) < 4 or text.startswith('no memory')
 
 
 def calls(code):
-    """(function, arguments) of those of REPORTS"""
+    """(function, arguments) of each call of a function of REPORTS"""
     for name in re.finditer(rf'\b({"|".join(REPORTS)})\(', code):
         depth = 1
         for word in re.finditer(rf'{STRING}|[()]', code[name.end():]):
@@ -96,7 +97,7 @@ def reports():
     found = set()
     for path in SOURCES:
         for name, call in calls(path.read_text()):
-            # The format, or both of which one is chosen
+            # The format, or both formats if a condition selects one
             chosen = re.match(r'[^"]*\?\s*"', call)
             for text in messages(call)[:2 if chosen else 1]:
                 if path in REPORTS[name] and text not in PLAIN and not explains_itself(text):
@@ -140,7 +141,7 @@ class TestMessages(unittest.TestCase):
         self.assertGreater(len(found), 25)
         for quote in found:
             with self.subTest(quote):
-                # The last words of a line come from another place in the code
+                # Other code adds the words after a colon
                 for part in quote.split(': ...'):
                     self.assertTrue(printed(part, texts), part)
 
@@ -159,7 +160,7 @@ class TestMessages(unittest.TestCase):
                 self.assertLess(sum(matches(quote, text) for text in texts), 5)
 
     def test_notes(self):
-        """It marks notes: all others are doubts or errors"""
+        """The page marks notes with "Note:", and only those"""
         kinds = {}
         for quote, said in entries().items():
             kinds[quote] = {name for name, text in reports() if matches(quote, text)}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Manual, -h and completion agree"""
+"""Manual and -h agree"""
 import os
 import re
 import shutil
@@ -15,9 +15,6 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from case import TOOL, main
 import manual
-
-COMPLETION = manual.TREE / 'completion/tsc-offset'
-BASH_COMPLETION = '/usr/share/bash-completion/bash_completion'
 
 
 class TestOptions(unittest.TestCase):
@@ -38,7 +35,7 @@ class TestOptions(unittest.TestCase):
                                         re.search(r'^ +tsc-offset (?=-).*', manual.help_text(TOOL), re.M)[0])))
 
     def test_options_control(self):
-        """A difference of one side is detected"""
+        """An option that the page lacks, or has in addition, is detected"""
         text = manual.page_of('stamp').read_text()
         with tempfile.TemporaryDirectory() as directory:
             page = Path(directory) / 'tsc-offset-stamp.1'
@@ -122,77 +119,6 @@ class TestPages(unittest.TestCase):
             wrong.write(page.read_text() + '.NoSuchMacro\n')
             wrong.flush()
             self.assertIn('NoSuchMacro', warnings(wrong.name))
-
-
-@unittest.skipUnless(os.path.exists(BASH_COMPLETION), 'no bash-completion')
-class TestCompletion(unittest.TestCase):
-    """What bash would offer"""
-    def offered(self, *words, cwd=None, completion=COMPLETION, tool=TOOL):
-        # As readline calls it; the tool by its path, as one of a build tree
-        script = f'''
-            source {BASH_COMPLETION}
-            source "$1"; tool=$2; shift 2
-            COMP_WORDS=("$tool" "$@") COMP_CWORD=$# COMP_LINE="$tool $*" COMP_TYPE=9
-            COMP_POINT=${{#COMP_LINE}}
-            _tsc_offset tsc-offset "${{!#}}"
-            printf '%s\\n' "${{COMPREPLY[@]}}"
-            '''
-        done = subprocess.run(['bash', '--norc', '-c', script, 'bash', completion, tool, *words], cwd=cwd,
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.stderr, '')
-        return set(done.stdout.split())
-
-    def test_verbs(self):
-        self.assertEqual(self.offered(''), set(manual.verbs(TOOL)))
-        self.assertEqual(self.offered('st'), {verb for verb in manual.verbs(TOOL) if verb.startswith('st')})
-        self.assertEqual(self.offered('-'), {'-h', '--help', '--version'})
-
-    def test_options(self):
-        for verb in set(manual.verbs(TOOL)) - {'record'}:
-            self.assertEqual(self.offered(verb, '-'), manual.help_options(TOOL, verb), verb)
-            self.assertEqual(self.offered(verb, 'sub/x&[.dat', '--'),
-                             {option for option in manual.help_options(TOOL, verb) if option.startswith('--')})
-        self.assertEqual(self.offered('instance', ''), {'start', 'stop', 'status'})
-
-    def test_record_is_trace_cmd(self):
-        if not shutil.which('trace-cmd'):
-            self.skipTest('no trace-cmd')
-        self.assertIn('-e', self.offered('record', '-'))
-
-    def test_own_options_of_record(self):
-        """They precede those of trace-cmd"""
-        own = manual.help_options(TOOL, 'record') - manual.ALWAYS
-        self.assertEqual(own, {'--ssh', '--ssh-record', '--rewrite'})
-        for words in [], ['--rewrite'], ['--ssh', 'g', '--ssh-record', '-e sched'], ['--ssh=g']:
-            self.assertLessEqual(own, self.offered('record', *words, '--'), words)
-        for words in ['-e', 'kvm'], ['--ssh', 'g', '-e', 'kvm']:
-            self.assertFalse(own & self.offered('record', *words, '--'), words)
-
-    def test_values_of_record(self):
-        with tempfile.TemporaryDirectory() as directory:
-            vms = Path(directory) / 'tsc-offset'
-            vms.write_text('#!/bin/sh\n[ "$1" = vms ] && printf \'      "name": "%s",\\n\' fedora other "two words"\n')
-            vms.chmod(0o755)
-            self.assertEqual(self.offered('record', '-A', '', tool=vms), {'fedora', 'other'})
-            self.assertEqual(self.offered('record', '-A', 'f', tool=vms), {'fedora'})
-        self.assertEqual(self.offered('record', '-C', 'x86'), {'x86-tsc'})
-
-    def test_values(self):
-        with tempfile.TemporaryDirectory() as directory:
-            for name in 'host.dat', 'first.json', 'notes.txt':
-                (Path(directory) / name).touch()
-            self.assertEqual(self.offered('show', '', cwd=directory), {'host.dat'})
-            self.assertEqual(self.offered('stamp', '--initial-from', 'f', cwd=directory), {'first.json'})
-            self.assertEqual(self.offered('show', '--estimate', 'h', cwd=directory), {'host.dat'})
-            self.assertEqual(self.offered('show', '--vm', '', cwd=directory), set())
-
-    def test_control(self):
-        """A completion that loses an option is seen"""
-        with tempfile.NamedTemporaryFile('w') as wrong:
-            wrong.write(COMPLETION.read_text().replace(r'/\2 \5\n\3 \5/p', r'/\3 \5/p'))
-            wrong.flush()
-            self.assertNotEqual(self.offered('instance', '-', completion=wrong.name),
-                                manual.help_options(TOOL, 'instance'))
 
 
 if __name__ == '__main__':

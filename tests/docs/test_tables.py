@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""doc/architecture.md's tables of files: each source is in the table of its folder, and the tables have no other
-files."""
+"""The tables of files in doc/architecture.md have each source in the table of its folder, and nothing else."""
 import fnmatch
 import re
 import sys
@@ -23,7 +22,7 @@ def folders():
 
 
 def sources(folder):
-    """A folder's sources by their names in a table: one for a .c and its .h"""
+    """The names of a folder's sources in its table: a .c and its .h have one name"""
     return {SOURCE.sub('', path.name) for path in (manual.TREE / folder).iterdir() if SOURCE.search(path.name)}
 
 

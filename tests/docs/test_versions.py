@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A release has one version: that of meson.build, which debian/changelog and NEWS.md begin with."""
+"""meson.build has the version of the release. debian/changelog and NEWS.md begin with the same version."""
 import re
 import sys
 import unittest
@@ -10,7 +10,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from case import TREE, main
 
-# The first match is the newest; Debian's own revision is no part of it
+# The first match is the newest version. Debian's revision does not belong to it.
 PATTERNS = {
     'meson.build': r"^\tversion: '([^']+)'",
     'debian/changelog': r'^tsc-offset \(([^)-]+)(?:-[^)]+)?\) ',
@@ -31,7 +31,7 @@ class TestVersions(unittest.TestCase):
         self.assertEqual(len(versions(texts())), 1, versions(texts()))
 
     def test_control(self):
-        """A version that one file alone has is seen, whichever it is"""
+        """If one of the files has another version, this is detected"""
         for name, text in texts().items():
             version = re.search(PATTERNS[name], text, re.M)[1]
             self.assertEqual(len(versions(texts() | {name: text.replace(version, f'{version}.1', 1)})), 2, name)

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -331,6 +332,101 @@ class TestMadeUp(Base):
             self.assertGreaterEqual(cpu['inside'], cpu['events'] / 2 - 1000)
             self.assertEqual(cpu['events'], sum(cpu[name] for name in (
                 'inside', 'violations', 'outside', 'unprovable')))
+
+
+class TestAdvice(Base):
+    """The command that corrects the times of a file that does not fit"""
+    ADVICE = 'to correct its times: '
+
+    def follow(self, done, *options, status=DONE):
+        """Run the command that check prints: its result fits. Returns the command."""
+        command, = re.findall(f'{self.ADVICE}(.*)', done.stderr)
+        words = shlex.split(command)
+        self.assertEqual(words[:2], ['tsc-offset', 'stamp'])
+        before = set(os.listdir(self.directory))
+        self.assertEqual(self.run_tool(*words[1:]).returncode, status)
+        copy, = set(os.listdir(self.directory)) - before
+        self.says(self.run_tool('check', *options, words[-2], copy), DONE, 'fits')
+        return command
+
+    def silent(self, *arguments):
+        self.assertNotIn(self.ADVICE, self.run_tool('check', *arguments).stderr)
+
+    def advised(self, *arguments, status=INCOMPLETE):
+        """check writes no file for its trial"""
+        before = sorted(os.listdir(self.directory))
+        done = self.says(self.run_tool('check', *arguments), status)
+        self.assertEqual(sorted(os.listdir(self.directory)), before)
+        return done
+
+    def test_not_stamped(self):
+        self.write(None, changes=3)
+        self.assertEqual(self.follow(self.advised('host.dat', 'g1.dat')), 'tsc-offset stamp host.dat g1.dat')
+        # With --json there is no trial, which takes time
+        self.silent('--json', 'host.dat', 'g1.dat')
+        # A file that fits
+        self.silent('host.dat', 'g1.synced.dat')
+
+    def test_stock_synchronisation(self):
+        """trace-cmd's own protocol did not see that the TSC moved"""
+        for name in 'host.dat', 'guest.dat':
+            shutil.copy(os.path.join(DATA, 'agent-moved', name), self.directory)
+        self.follow(self.advised('host.dat', 'guest.dat'))
+        # Its host's file is another one
+        shutil.copy(os.path.join(DATA, 'agent-still', 'host.dat'), self.path('other.dat'))
+        self.silent('other.dat', 'guest.dat')
+
+    def test_offset_without_change(self):
+        """stamp estimates the offset, with a doubt"""
+        self.write(None, changes=0, segments=60)
+        self.follow(self.advised('host.dat', 'g1.dat'), status=INCOMPLETE)
+
+    def test_uncertain_vm(self):
+        """By its own times the file fits no VM, so check fails"""
+        self.write(None, vms=2, linked=False, changes=3)
+        done = self.advised('host.dat', 'g2.dat', status=FAILED)
+        # The advice follows the error
+        self.assertLess(done.stderr.index('choose one with --vm'), done.stderr.index(self.ADVICE))
+        self.follow(done)
+        # Each guest has its own advice, and the others are checked
+        done = self.advised('host.dat', 'g1.dat', 'g2.dat', 'g2.synced.dat', status=FAILED)
+        self.assertEqual(done.stderr.count(self.ADVICE), 2)
+        self.assertIn('g2.synced.dat: fits', done.stdout)
+
+    def test_options(self):
+        """The command has the options and the names for the shell"""
+        self.write(None, vms=2, linked=False, changes=3)
+        os.rename(self.guest, self.path("it's $(x).dat"))
+        done = self.advised('--vm', '2010,2011', 'host.dat', "it's $(x).dat")
+        self.assertIn("stamp --vm 2010,2011 host.dat 'it'\\''s $(x).dat'", self.follow(done))
+
+    def test_version_6(self):
+        """stamp would convert it, which writes files"""
+        self.write(None, version=6, changes=3)
+        self.follow(self.advised('host.dat', 'g1.dat'))
+
+    def test_backward(self):
+        """Only --rewrite makes all events fit"""
+        self.write(None, changes=3, direction='backward', segments=40)
+        done = self.advised('host.dat', 'g1.dat')
+        self.assertIn(' --rewrite ', self.follow(done, status=INCOMPLETE))
+
+    def test_where_stamp_does_not_help(self):
+        # The file of another recording
+        self.write(None, changes=3, seed=5)
+        os.rename(self.guest, self.path('other.dat'))
+        self.write(None, changes=3)
+        self.silent('host.dat', 'other.dat')
+        # No change was recorded, and the offset changed
+        self.write(None, changes=3, unrecorded=['kvm_write_tsc_offset'])
+        self.silent('host.dat', 'g1.dat')
+        # The host's file does not show guest mode, or is the guest's
+        self.silent('g1.dat', 'host.dat')
+        # A file that stamp has rewritten
+        self.write(None, changes=3)
+        self.says(self.run_tool('stamp', '--rewrite', '-o', 'r.dat', 'host.dat', 'g1.dat'), DONE)
+        self.write(None, changes=3, seed=5)
+        self.silent('host.dat', 'r.dat')
 
 
 class TestSaid(Base):

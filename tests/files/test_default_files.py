@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Without operands verbs use trace.dat in the current directory and the files of its guests, and no others"""
+"""Without operands verbs use trace.dat in the current directory, or else host.dat, and the files of its guests, and no
+others"""
 import os
 import re
 import shutil
@@ -70,7 +71,7 @@ class TestVerbs(Base):
 
     def test_too_few(self):
         for arguments in ['check'], ['explain'], EXPORT:
-            self.one_line(self.run_tool(*arguments), USAGE, 'missing HOST.dat, and there is no trace.dat in this directory')
+            self.one_line(self.run_tool(*arguments), USAGE, 'missing HOST.dat, and there is no trace.dat or host.dat in this directory')
         self.write()
         for name in 'g1', 'g2':
             (self.directory / f'trace-{name}.dat').unlink()
@@ -173,6 +174,66 @@ class TestChoice(Base):
         self.assertNotIn('\x1b', self.says(self.run_tool('check'), INCOMPLETE, 'trace-?[2J.dat').stderr)
 
 
+class TestSeparateFiles(Base):
+    """host.dat, guest.dat and guest-*.dat"""
+    def write(self, directory='.', **parameters):
+        where = self.directory / directory
+        scenario = Scenario(**{'vms': 2, 'changes': 1, 'linked': False, **parameters})
+        where.mkdir(exist_ok=True)
+        scenario.write(where)
+        (where / 'g1.dat').rename(where / 'guest.dat')
+        if len(scenario.vms) > 1:
+            (where / 'g2.dat').rename(where / 'guest-two.dat')
+        return scenario
+
+    def test_used(self):
+        self.write()
+        for arguments in ['check'], ['explain'], EXPORT:
+            self.uses(self.run_tool(*arguments), 'using host.dat, guest.dat and guest-two.dat')
+        self.says(self.run_tool('stamp', 'host.dat', 'guest.dat', 'guest-two.dat'), DONE)
+        files = ['host.dat', 'guest-two.synced.dat', 'guest.synced.dat']
+        found, named = self.run_tool('check'), self.run_tool('check', *files)
+        self.assertEqual((found.returncode, found.stdout), (DONE, named.stdout))
+        self.uses(found, 'using host.dat, guest-two.synced.dat and guest.synced.dat')
+
+    def test_trace_dat_first(self):
+        """If trace.dat is there, neither host.dat nor its guests are used"""
+        self.write(seed=3)
+        Base.write(self)
+        self.write(seed=3)
+        self.uses(self.run_tool('check'), BOTH)
+        # A damaged one as well
+        os.truncate(self.path(HOST), 100)
+        self.one_line(self.run_tool('check'), FAILED, 'trace.dat: at offset')
+        os.unlink(self.path(HOST))
+        self.uses(self.run_tool('check'), 'using host.dat, guest.dat and guest-two.dat')
+
+    def test_guests_of_one_naming(self):
+        """Names of guests' files from the other kind of recording do not count"""
+        self.write(vms=1)
+        os.rename(self.path('guest.dat'), self.path('trace-g1.dat'))
+        self.one_line(self.run_tool('check'), USAGE,
+                      'missing GUEST.dat, and there is no guest.dat or guest-*.dat of a guest of host.dat')
+        for name in 'guests.dat', 'guest1.dat', 'myguest.dat', 'guest.synced.dat.old':
+            shutil.copy(self.path('trace-g1.dat'), self.path(name))
+            self.one_line(self.run_tool('check'), USAGE, 'missing GUEST.dat')
+
+    def test_left_out(self):
+        """The host's file decides if it names its guests"""
+        self.write('other', seed=2)
+        self.write(linked=True)
+        shutil.copy(self.path('other', 'guest.dat'), self.path('guest-x.dat'))
+        self.uses(self.run_tool('check'),
+                  'using host.dat, guest.dat and guest-two.dat; left out: guest-x.dat (not a guest of host.dat)')
+
+    def test_show(self):
+        self.write()
+        done = self.run_tool('show')
+        # Unless a VM runs here and can be read
+        if done.returncode == FAILED or 'no VM runs' in done.stderr:
+            self.assertIn('for the recording in this directory: tsc-offset show host.dat', done.stderr)
+
+
 class TestOtherDirectories(Base):
     def test_names_in_the_file(self):
         """The name in an option GUEST is not used as a path"""
@@ -242,14 +303,23 @@ class TestNextSteps(Base):
         self.assertTrue((self.directory / name.replace('.dat', '.synced.dat')).exists())
         self.assertFalse((self.directory / 'evil').exists())
 
+    def test_separate_files(self):
+        Scenario(changes=1).write(self.directory)
+        os.rename(self.path('g1.dat'), self.path('guest.dat'))
+        self.assertIn('tsc-offset stamp host.dat guest.dat', self.commands())
+        commands = self.commands()
+        self.assertIn('trace-cmd report -i host.dat -i guest.synced.dat', commands)
+        self.assertIn('tsc-offset show host.dat', commands)
+
     def test_other_names(self):
         Scenario(changes=1).write(self.directory)
-        self.assertIn('\nRecordings in this directory: g1.dat, host.dat\n', self.steps())
+        os.rename(self.path('host.dat'), self.path('h.dat'))
+        self.assertIn('\nRecordings in this directory: g1.dat, h.dat\n', self.steps())
         for number in range(9):
             shutil.copy(self.path('g1.dat'), self.path(f'a{number}.dat'))
         self.assertIn(': a0.dat, a1.dat, a2.dat, a3.dat, a4.dat, a5.dat, ...\n', self.steps())
         # A damaged trace.dat is reported, not skipped
-        (self.directory / HOST).write_bytes((self.directory / 'host.dat').read_bytes()[:100])
+        (self.directory / HOST).write_bytes((self.directory / 'h.dat').read_bytes()[:100])
         self.says(self.run_tool(), USAGE, 'trace.dat: at offset')
 
 

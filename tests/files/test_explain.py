@@ -482,7 +482,9 @@ class TestOptions(ExplainCase):
         self.assertTrue(exits)
 
     def test_mistakes(self):
-        for arguments, words in (([], 'missing HOST.dat'), (['--worst', '0', 'host.dat'], '--worst requires'),
+        (self.directory / 'empty').mkdir()
+        self.one_line(self.run_tool('explain', cwd=self.directory / 'empty'), USAGE, 'missing HOST.dat')
+        for arguments, words in ((['--worst', '0', 'host.dat'], '--worst requires'),
                                  (['--vcpu', 'x', 'host.dat'], '--vcpu requires'), (['--tsc-khz', '1', 'host.dat'], '--tsc-khz')):
             done = self.run_tool('explain', *arguments)
             self.assertEqual((done.returncode, done.stdout), (USAGE, ''), done.stderr)

@@ -226,8 +226,8 @@ static void compare(struct merged_recording *pair, struct trace_dat *dat, const 
 }
 
 /* The option that goes into the file, and the proof with the times that readers show */
-static void encode(struct merged_recording *pair, struct sync_points *points, const struct guest_fit *fit, struct trace_dat *dat,
-		   const struct trace_dat_buffer *buffer)
+static void encode(struct merged_recording *pair, struct sync_points *points, const struct guest_fit *fit,
+		   struct trace_dat *dat, const struct trace_dat_buffer *buffer)
 {
 	static const struct tsc_frequency unknown;
 	static const struct host_times host;
@@ -376,6 +376,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	if (size < sizeof(host) || prng(&random) % 2)
 		return LLVMFuzzerMutate(data, size, max_size);
 	/* Change the guest's file, which may become longer */
-	changed = LLVMFuzzerMutate(data + sizeof(host) + host, size - sizeof(host) - host, max_size - sizeof(host) - host);
+	changed = LLVMFuzzerMutate(data + sizeof(host) + host, size - sizeof(host) - host,
+				   max_size - sizeof(host) - host);
 	return sizeof(host) + host + changed;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""meson install puts each file where its reader searches, and uninstall removes everything."""
+"""meson install puts each file where programs search for it, and uninstall removes everything."""
 import os
 import re
 import subprocess
@@ -15,7 +15,7 @@ import manual
 
 PREFIX, PLUGINS, UNITS, RULES = map(configured, ('prefix', 'plugin_dir', 'systemd_unit_dir', 'udev_rules_dir'))
 
-# KernelShark's own directory, where its plugin goes if there is one
+# KernelShark's directory of plugins. It gets a plugin only if this is built.
 OPTIONAL = re.compile(r'.*/kernelshark/plugins/[^/]*\.so')
 
 
@@ -31,7 +31,7 @@ def files(directory):
 
 
 def libtraceevent_plugins():
-    """Where libtraceevent itself searches: the directory of that name next to the library"""
+    """The directory in which libtraceevent searches, which is next to the library"""
     libdir = run('pkg-config', '--variable=libdir', 'libtraceevent').strip()
     return f'{libdir}/traceevent/plugins'
 
@@ -39,7 +39,8 @@ def libtraceevent_plugins():
 def expected():
     share = f'{PREFIX}/share'
     paths = {f'{PREFIX}/bin/tsc-offset', f'{PLUGINS}/plugin_kvm_tsc_offset.so',
-             f'{share}/bash-completion/completions/tsc-offset',
+             f'{share}/bash-completion/completions/tsc-offset', f'{share}/zsh/site-functions/_tsc-offset',
+             f'{share}/fish/vendor_completions.d/tsc-offset.fish',
              f'{share}/doc/tsc-offset/examples/host.dat', f'{share}/doc/tsc-offset/examples/guest.dat',
              f'{share}/tsc-offset/perfetto-sql/tsc_offset/vm.sql'}
     paths |= {f'{share}/doc/tsc-offset/examples/perfetto-fleet/{name}' for name in ('batch.py', 'bigtrace.py', 'vcpus.sql')}
@@ -58,7 +59,7 @@ class TestInstall(Case):
         self.assertEqual(PLUGINS, libtraceevent_plugins())
 
     def test_install(self):
-        """The commands of README.md, without the build, and into a separate directory"""
+        """The commands of README.md install into a separate directory. The build exists already."""
         run('meson', 'install', '-C', BUILD, '--no-rebuild', env=os.environ | {'DESTDIR': str(self.directory)})
         self.assertEqual({path for path in files(self.directory) if not OPTIONAL.fullmatch(path)}, expected())
         self.assertTrue(run(f'{self.directory}{PREFIX}/bin/tsc-offset', '--version').startswith('tsc-offset '))

@@ -3,8 +3,9 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The Debian package in a clean Debian 12: built, installed, used as in the tutorial, and removed.
 
-This runs all parts of the tutorial that need no KVM, as written; tests/lab/tutorial.py runs the rest. Packages for
-windows are only resolved: there is no display here, and tests/docs opens them.
+This runs all parts of the tutorial that do not need KVM, as written; tests/lab/tutorial.py runs the rest. It does not
+install programs with windows, because there is no display. It only checks that apt could install them; tests/docs
+opens their windows.
 """
 import os
 import re
@@ -25,7 +26,7 @@ NAME = 'tsc-offset'
 UNIT = 'tsc-offset-instance.service'
 PLOTS = 'plugin-kvm_tsc_jumps.so'
 
-# apt plans it, and does nothing
+# apt only plans this installation
 PLANNED = {'apt-get install kernelshark': 'apt-get --simulate install kernelshark'}
 
 failures = 0
@@ -58,19 +59,19 @@ def build():
     check([Path(package).name.split('_')[0] for package in packages] == [f'{NAME}-kernelshark', NAME],
           'a package for the command and one for KernelShark')
     check('kernelshark' not in contents(packages[1]) and PLOTS in contents(packages[0]), 'each has its own')
-    # Later releases of lintian do not want init scripts any more, and know no override for that
+    # Later releases of lintian do not expect init scripts, and do not know this tag
     lint = subprocess.run(['lintian', '--allow-root', '--display-info', '--pedantic', '--suppress-tags',
                            'package-supports-alternative-init-but-no-init.d-script', *OUT.glob('*.changes')],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     check(lint.returncode == 0 and not lint.stdout, f'lintian, pedantic: no finding {lint.stdout}')
-    # A log without tests would be one of DEB_BUILD_OPTIONS=nocheck
+    # With DEB_BUILD_OPTIONS=nocheck, the log has no tests
     ran = re.search(r'^Ok: +(\d+)', (OUT / 'log').read_text(), re.M)
     check(ran and int(ran[1]) > 50, f'{ran and ran[1]} unit tests ran while it was built')
     return packages[1]
 
 
 def tutorial(root, examples):
-    """The examples as written; a program that comes with another package is left to other tests."""
+    """Run the examples as written, except for programs of other packages, which other tests run."""
     ran = []
     for example in examples:
         if example.prompt == '$' and root.run(f'command -v {example.command.split()[0]}')[0]:
@@ -88,7 +89,7 @@ def tutorial(root, examples):
 
 
 def wanted_at_boot(root):
-    """The unit's name in what systemd starts"""
+    """The links that make systemd start the unit at boot"""
     return [path for path in root.files() if '.wants/' in path and UNIT in path]
 
 
@@ -111,14 +112,14 @@ def use(package):
     installed = root.must(f'dpkg -L {NAME}').split()
     for page in manual.pages():
         check(f'/usr/share/man/man{page.suffix[1:]}/{page.name}.gz' in installed, f'installed: {page.name}')
-    # Does debootstrap's root have what apt says, and the right modes?
+    # The root has all files of the package, with the right modes
     check(root.run('dpkg --verify')[1] == '', 'dpkg --verify: as packed')
     check(f'/lib/systemd/system/{UNIT}' in installed and not wanted_at_boot(root),
           'the unit is there, and not enabled')
     check(len(tutorial(root, examples[1:-1])) >= 8, 'the tutorial was run by a user without rights')
     check(changes(files, root.files()) != [], 'control: files of the package are seen')
 
-    # What Debian runs of an installed package
+    # The test that Debian runs with the installed package
     shutil.copy(manual.TREE / 'debian/tests/shipped-recording', root.path / WORK[1:])
     status, text = root.run(f'AUTOPKGTEST_TMP=$(mktemp -d -p {WORK}) {WORK}/shipped-recording', cwd=WORK)
     check(status == 0 and 'fits' in text, 'debian/tests/shipped-recording') or print(text)
@@ -127,7 +128,7 @@ def use(package):
     check(status != 0, 'control: it fails with a command that does nothing')
     root.must(f'rm -r {WORK}/tmp.* {WORK}/nothing {WORK}/shipped-recording')
 
-    # Independent of its use
+    # The removal must also work if the unit is enabled
     wanted = '/etc/systemd/system/basic.target.wants'
     root.must(f'mkdir -p {wanted} && ln -s /lib/systemd/system/{UNIT} {wanted}')
     check(wanted_at_boot(root) != [], 'control: enabled, the unit is seen as such')
@@ -142,7 +143,7 @@ if 'CLEAN_ROOT_INSIDE' not in os.environ:
     if not shutil.which('lintian'):
         sys.exit('no lintian: scripts/dependencies install package')
     need('debootstrap', 'unshare', 'dpkg-buildpackage')
-    # Here, where /proc has the processes of the tests that run while it is built
+    # The package is built outside of the root, because tests of the build need /proc
     built = build()
     if failures:
         sys.exit(1)

@@ -10,11 +10,11 @@ FOLDERS = 'lib', 'plugin', 'tool'
 
 
 def commands(build):
-    """{path below the tree: its entry}; tests compile some again with other options: the first entry counts"""
+    """{path below the tree: its entry}. Tests compile some sources again with other options: the first entry counts."""
     found = {}
     for entry in json.loads((Path(build) / 'compile_commands.json').read_text()):
         path = Path(os.path.normpath(Path(entry['directory']) / entry['file']))
-        # Without files that the build generated
+        # Files that the build generated do not count
         if path.is_relative_to(TREE) and path.relative_to(TREE).parts[0] in FOLDERS:
             found.setdefault(path.relative_to(TREE), {**entry, 'file': str(path)})
     return found

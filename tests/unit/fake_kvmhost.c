@@ -497,7 +497,8 @@ static void report_read(const struct fake_vcpu *vcpu)
 	}
 	assert_true(host.nr_reads < FAKE_VCPUS);
 	host.reads[host.nr_reads++] = (struct tsc_offset_event) {
-		.host_tsc = fake_kvmhost_pass(FAKE_TSC_STEP), .kind = TSC_EVENT_STATE, .tid = 1, .vcpu_id = vcpu->vcpu_id,
+		.host_tsc = fake_kvmhost_pass(FAKE_TSC_STEP), .kind = TSC_EVENT_STATE, .tid = 1,
+		.vcpu_id = vcpu->vcpu_id,
 		.next = vcpu->map.offset, .ratio = vcpu->map.ratio ? vcpu->map.ratio : 1ULL << 32,
 		.frac_bits = vcpu->map.ratio ? vcpu->map.frac_bits : 32, .vm_pid = FAKE_PID, .vm_fd = FAKE_VM_FD,
 		.vm = FAKE_VM_NUMBER, .tsc_protected = host.tsc_protected,

@@ -49,7 +49,8 @@ void sync_clock(struct guest_clock *clock, struct time_shift_reader *reader)
 }
 
 /* The error of a guest's time: the host time that the reader computes for it minus the true one, without sign */
-static uint64_t time_off(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map, uint64_t host_tsc)
+static uint64_t time_off(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map,
+			 uint64_t host_tsc)
 {
 	uint64_t read = time_shift_apply(reader, cpu, oracle_guest(map, host_tsc));
 

@@ -220,7 +220,8 @@ static void test_unreadable(void **state)
 	struct vm_history history;
 
 	assert_int_equal(history_of(&history, " a-100000001 [000] ..... 100: " EVENT "0 next=5\n"
-				    " a-100000001 [000] ..... 200: " EVENT "5 next=6 ratio=1 frac_bits=99\n", true), -EINVAL);
+				    " a-100000001 [000] ..... 200: " EVENT "5 next=6 ratio=1 frac_bits=99\n", true),
+				    -EINVAL);
 	assert_int_equal(history.nr_vcpus, 0);
 	instance_clock = "local";
 	assert_int_equal(history_of(&history, "", true), -ENOTSUP);

@@ -58,13 +58,16 @@ static void test_settle(void **state)
 				.offset_known = true, .scaling_known = true, .map = { -7, RATIO, 48 },
 				.asked = ASKED, .host_tsc = READ,
 			};
-		for (size_t c = 0; c < 2 && cases[i].changes[c].host_tsc; c++)
-			assert_int_equal(vcpu_history_add(&boot, cases[i].changes[c].host_tsc,
-							  &(struct tsc_mapping) { .offset = cases[i].changes[c].offset },
-							  &(struct tsc_mapping) { .offset = cases[i].changes[c].previous }), 0);
+		for (size_t c = 0; c < 2 && cases[i].changes[c].host_tsc; c++) {
+			const struct tsc_mapping map = { .offset = cases[i].changes[c].offset };
+			const struct tsc_mapping previous = { .offset = cases[i].changes[c].previous };
+
+			assert_int_equal(vcpu_history_add(&boot, cases[i].changes[c].host_tsc, &map, &previous), 0);
+		}
 		if (current_offset_settle(&offset, &boot) != cases[i].agree || offset.map.offset != cases[i].offset ||
 		    offset.host_tsc != cases[i].host_tsc)
-			fail_msg("%s: %ld since %lu", cases[i].name, (long)offset.map.offset, (unsigned long)offset.host_tsc);
+			fail_msg("%s: %ld since %lu", cases[i].name, (long)offset.map.offset,
+				 (unsigned long)offset.host_tsc);
 		assert_int_equal(offset.offset_known, cases[i].shown || boot.nr_segments);
 		/* A stock kernel's events do not report the scaling */
 		assert_int_equal(offset.scaling_known, cases[i].shown);
@@ -119,10 +122,11 @@ static void test_settle_probe(void **state)
 
 static void test_take(void **state)
 {
-	struct current_offset offsets[] = { { .vcpu_id = 1 }, { .vcpu_id = 4, .map = { .offset = 9 } }, { .vcpu_id = 7 } };
+	struct current_offset offsets[] = { { .vcpu_id = 1 }, { .vcpu_id = 4, .map = { .offset = 9 } },
+					    { .vcpu_id = 7 } };
 	struct tsc_offset_event event = {
-		.host_tsc = 100, .kind = TSC_EVENT_STATE, .tid = 3, .vcpu_id = 4, .next = -5, .ratio = RATIO, .frac_bits = 48,
-		.vm = 77,
+		.host_tsc = 100, .kind = TSC_EVENT_STATE, .tid = 3, .vcpu_id = 4, .next = -5, .ratio = RATIO,
+		.frac_bits = 48, .vm = 77,
 	};
 
 	current_offsets_take(offsets, 3, &event);

@@ -52,7 +52,8 @@ static void begin(struct event_drainer *drainer)
 static void add_events(size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
-		fake_kvmhost_event(&(struct tsc_offset_event) { .host_tsc = fake_kvmhost_pass(100), .tid = i % 3 ? 1 : UNWANTED });
+		fake_kvmhost_event(&(struct tsc_offset_event) { .host_tsc = fake_kvmhost_pass(100),
+								.tid = i % 3 ? 1 : UNWANTED });
 }
 
 static void check_taken(size_t nr)

@@ -105,7 +105,8 @@ static void open_format(struct event_texts *texts, const char *format)
 	const uint32_t one = 1;
 	const uint64_t length = strlen(format);
 	struct trace_dat dat = {
-		.version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC), .error = &error,
+		.version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC),
+		.error = &error,
 	};
 	struct trace_dat_part *part = &dat.parts[TRACE_DAT_EVENT_FORMATS - TRACE_DAT_FTRACE_FORMATS];
 

@@ -155,8 +155,8 @@ static const struct fit_case fit_cases[] = {
 	  .nr_cpus = 1, .nr_guest_cpus = 1, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -90000) },
 	  .cpus = { { .cpu = 0, .parts = { { 0, MID + 90000, E - 20000, 60, false } }, .vcpu = 0, .fits = true } },
 	  .known = NONE, .rival_vm = NONE, .significant = true },
-	{ .name = "the last events are of times before those of the thread that came after it", .nr_vcpus = 2, .nr_vms = 1,
-	  .apart = { false }, .nr_cpus = 1, .nr_guest_cpus = 1,
+	{ .name = "the last events are of times before those of the thread that came after it", .nr_vcpus = 2,
+	  .nr_vms = 1, .apart = { false }, .nr_cpus = 1, .nr_guest_cpus = 1,
 	  .vcpus = { VCPU_FROM_TO(0, 0, 10, 0, MID, -500), VCPU_FROM_TO(0, 0, 20, MID + 50000, 0, -200500) },
 	  .cpus = { { .cpu = 0, .parts = { { 0, B, MID - 150000, 60, false } }, .vcpu = 0, .fits = true } },
 	  .known = NONE, .rival_vm = NONE, .significant = true },
@@ -373,7 +373,8 @@ static void test_rival_vcpu(void **state)
 		static uint64_t times[2][60];
 		uint64_t seed = 6;
 		struct made_vcpus made;
-		struct fit_cpu cpus[2] = { { 0, times[0], NULL, cases[i].nr, 0 }, { 1, times[1], NULL, cases[i].nr, 0 } };
+		struct fit_cpu cpus[2] = { { 0, times[0], NULL, cases[i].nr, 0 },
+					   { 1, times[1], NULL, cases[i].nr, 0 } };
 		struct fit_input input = {
 			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = cases[i].cpus, .nr_guest_cpus = 2,
 			.vm = FIT_NONE,
@@ -553,7 +554,8 @@ static void test_stranger(void **state)
 	static uint64_t times[3][60];
 	uint64_t seed = 8;
 	struct made_vcpus made;
-	struct fit_cpu cpus[3] = { { 0, times[0], NULL, 60, 0 }, { 1, times[1], NULL, 60, 0 }, { 2, times[2], NULL, 40, 0 } };
+	struct fit_cpu cpus[3] = { { 0, times[0], NULL, 60, 0 }, { 1, times[1], NULL, 60, 0 },
+				   { 2, times[2], NULL, 40, 0 } };
 	struct fit_input input = {
 		.nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 3, .nr_guest_cpus = 3, .vm = FIT_NONE,
 	};

@@ -281,7 +281,8 @@ static void test_went_back(void **state)
 		if (path.nr_runs != cases[n].nr_runs || path.cost != cases[n].cost ||
 		    path.tally.unmoved != cases[n].unmoved ||
 		    memcmp(path.runs, cases[n].runs, path.nr_runs * sizeof(*path.runs)))
-			fail_msg("%s: %zu runs, the first to event %zu, cost %lu, %lu unmoved", cases[n].name, path.nr_runs,
+			fail_msg("%s: %zu runs, the first to event %zu, cost %lu, %lu unmoved", cases[n].name,
+				 path.nr_runs,
 				 path.runs[0].last, (unsigned long)path.cost, (unsigned long)path.tally.unmoved);
 		fit_path_release(&path);
 		release_host(&made);
@@ -449,8 +450,8 @@ static void test_prove(void **state)
 		/* The vCPU is nearly always in guest mode */
 		{ "HGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGG", 4, { -85, -65, 5, 105 }, UINT64_MAX, FIT_BY_CHANCE },
 		/* Events at unknown times prove nothing */
-		{ "HG.......................................................................H", 3, { -85, -75, -55 }, UINT64_MAX,
-		  FIT_BY_CHANCE },
+		{ "HG.......................................................................H", 3, { -85, -75, -55 },
+		  UINT64_MAX, FIT_BY_CHANCE },
 	};
 
 	(void)state;

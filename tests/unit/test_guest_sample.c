@@ -165,9 +165,11 @@ static void test_odd_cpus(void **state)
 /* Where the TSC went back, also if the first events after it are late or not in the sample */
 static void test_went_back(void **state)
 {
-	static const uint64_t first[] = { 1000, 1010, 900, 1030 }, second[] = { 950, 960, 970 }, third[] = { 2000, 2010 };
+	static const uint64_t first[] = { 1000, 1010, 900, 1030 }, second[] = { 950, 960, 970 },
+		third[] = { 2000, 2010 };
 	static const struct { uint64_t time, page; uint32_t number; bool went_back; } wanted[] = {
-		{ 1000, 0, 0, false }, { 1010, 0, 1, false }, { 950, 1, 0, true }, { 960, 1, 1, false }, { 970, 1, 2, false },
+		{ 1000, 0, 0, false }, { 1010, 0, 1, false }, { 950, 1, 0, true }, { 960, 1, 1, false },
+		{ 970, 1, 2, false },
 		/* The TSC went back, and the rest of that page is late */
 		{ 2000, 3, 0, true }, { 2010, 3, 1, false },
 	};

@@ -156,8 +156,8 @@ static void check_times(const struct wanted *wanted, size_t nr)
 		uint64_t host_tsc = timeline_host_time(&cursor, wanted[i].page, wanted[i].number, wanted[i].guest_tsc);
 
 		if (host_tsc != wanted[i].host_tsc)
-			fail_msg("page %lu, event %u: %lu in place of %lu", (unsigned long)wanted[i].page, wanted[i].number,
-				 (unsigned long)host_tsc, (unsigned long)wanted[i].host_tsc);
+			fail_msg("page %lu, event %u: %lu in place of %lu", (unsigned long)wanted[i].page,
+				 wanted[i].number, (unsigned long)host_tsc, (unsigned long)wanted[i].host_tsc);
 	}
 }
 
@@ -192,8 +192,8 @@ static void test_forward(void **state)
 {
 	static const uint64_t first[] = { 0, 60, 9, 1, 50 }, second[] = { 0 };
 	static const struct wanted wanted[] = {
-		{ 0, 0, 1010, 10 }, { 0, 1, 1070, 70 }, { 0, 2, 1079, 79 }, { 0, 3, 1080, UINT64_MAX }, { 0, 4, 1130, 100 - 70 + 50 },
-		{ 1, 0, 1180, 130 },
+		{ 0, 0, 1010, 10 }, { 0, 1, 1070, 70 }, { 0, 2, 1079, 79 }, { 0, 3, 1080, UINT64_MAX },
+		{ 0, 4, 1130, 100 - 70 + 50 }, { 1, 0, 1180, 130 },
 	};
 
 	begin("GGGGGGGGGGGGGGGGGGGGGGG", 80, 1050);

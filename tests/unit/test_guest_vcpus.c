@@ -145,7 +145,8 @@ static void test_parts(void **state)
 		make(1);
 		assert_int_equal(world.vcpus.cpus[0].nr_parts, 2);
 		parts = world.vcpus.cpus[0].parts;
-		assert_true(!parts[0].page && !parts[0].number && !parts[0].jumped && !parts[0].source && !parts[1].source);
+		assert_true(!parts[0].page && !parts[0].number && !parts[0].jumped && !parts[0].source &&
+			    !parts[1].source);
 		assert_true(parts[0].map.offset == -500 && parts[0].host_to == MID - 1);
 		assert_true(parts[1].map.offset == vcpu.changed && parts[1].host_from == MID);
 		assert_int_equal(parts[1].jumped, !back);
@@ -154,7 +155,8 @@ static void test_parts(void **state)
 			assert_true(parts[1].page == EVENTS / 2 / 30 && parts[1].number == EVENTS / 2 % 30 * 2);
 		} else {
 			/* The last event that is certainly before the jump; the times of later events decide */
-			assert_true(parts[1].page == (EVENTS / 2 - 1) / 30 && parts[1].number == (EVENTS / 2 - 1) % 30 * 2);
+			assert_true(parts[1].page == (EVENTS / 2 - 1) / 30 &&
+				    parts[1].number == (EVENTS / 2 - 1) % 30 * 2);
 			assert_int_equal(parts[1].guest_from, MID + 70000);
 		}
 		end();

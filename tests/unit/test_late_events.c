@@ -40,7 +40,8 @@ static void begin(struct world *w, const char *letters, const uint64_t *from, co
 	*w = (struct world) { .modes = made_modes(letters) };
 	for (size_t i = 0; i < nr; i++) {
 		w->phases[i] = (struct fit_phase) {
-			.map = { .offset = offsets[i] }, .from = from[i], .to = i + 1 < nr ? from[i + 1] - 1 : UINT64_MAX,
+			.map = { .offset = offsets[i] }, .from = from[i],
+			.to = i + 1 < nr ? from[i + 1] - 1 : UINT64_MAX,
 		};
 		w->list[i] = &w->phases[i];
 	}
@@ -219,7 +220,8 @@ static void test_phases(void **state)
 		{ "all in one", { 500, 300, 400 }, { 330, 335, 338, 339 }, { 1, 1, 1, 1 }, 0 },
 		{ "a jump forward", { 500, 300, 400 }, { 330, 339, 470, 479 }, { 1, 1, 2, 2 }, 0 },
 		{ "a jump backward without a trace", { 500, 300, 290 }, { 331, 335, 361, 365 }, { 1, 1, 2, 2 }, 0 },
-		{ "and the same times before it and after it", { 500, 300, 260 }, { 330, 332, 335, 339 }, { 1, 1, 1, 1 }, 4 },
+		{ "and the same times before it and after it", { 500, 300, 260 }, { 330, 332, 335, 339 },
+		  { 1, 1, 1, 1 }, 4 },
 		{ "of these some", { 500, 300, 265 }, { 330, 334, 335, 339 }, { 1, 1, 1, 1 }, 2 },
 	};
 
@@ -416,7 +418,8 @@ static bool check_section(size_t n, const struct made *made, size_t s, const str
 		put[i] = section->times[i] - place->late_by - (uint64_t)made->offsets[phases[i]];
 		if (!place->found || !may_be(oracle, phases[i], put[i]) || host_tsc + place->earlier < put[i] ||
 		    host_tsc > put[i] + place->later)
-			fail_msg("history %zu: event %zu of section %zu of %zu is at %lu, found %d at %lu, -%lu +%lu", n, i,
+			fail_msg("history %zu: event %zu of section %zu of %zu is at %lu, found %d at %lu, -%lu +%lu",
+				 n, i,
 				 s, made->nr_sections, (unsigned long)host_tsc, place->found, (unsigned long)put[i],
 				 (unsigned long)place->earlier, (unsigned long)place->later);
 	}

@@ -97,7 +97,8 @@ static void check_all(const struct made *made)
 		random = random * 6364136223846793005ULL + 1442695040888963407ULL;
 		i = (random >> 33) % SPANS;
 		check_span(made, v, i);
-		for (uint64_t time = begin_of(v, i); time < begin_of(v, i + 1); time += begin_of(v, i + 1) - time - 1 ?: 1) {
+		for (uint64_t time = begin_of(v, i); time < begin_of(v, i + 1);
+		     time += begin_of(v, i + 1) - time - 1 ?: 1) {
 			size_t hint = n & 1 ? (random >> 20) % (SPANS + 10) : MODE_SPAN_NONE;
 
 			assert_int_equal(vcpu_modes_find(&made->vcpus[v], time, hint), i);

@@ -159,8 +159,8 @@ static void test_distances(void **state)
 		uint64_t	delta;
 		bool		extended;
 	} cases[] = {
-		{ 0, false }, { 1, false }, { (1ULL << 27) - 1, false }, { 1ULL << 27, true }, { (1ULL << 27) + 1, true },
-		{ 1ULL << 32, true }, { (1ULL << 59) - 1, true },
+		{ 0, false }, { 1, false }, { (1ULL << 27) - 1, false }, { 1ULL << 27, true },
+		{ (1ULL << 27) + 1, true }, { 1ULL << 32, true }, { (1ULL << 59) - 1, true },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

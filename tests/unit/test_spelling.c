@@ -36,7 +36,8 @@ static void test_near(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct spelling spelling = search(cases[i].word);
 
-		if (!spelling.nearest || strcmp(spelling.nearest, cases[i].nearest) || spelling.errors != cases[i].errors)
+		if (!spelling.nearest || strcmp(spelling.nearest, cases[i].nearest) ||
+		    spelling.errors != cases[i].errors)
 			fail_msg("%s: %s, %zu errors", cases[i].word, spelling.nearest, spelling.errors);
 	}
 }

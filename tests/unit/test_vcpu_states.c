@@ -141,7 +141,8 @@ static void check_span(const struct answers *answers, uint32_t vcpu, uint64_t fr
 {
 	for (uint64_t i = from; i < to; i++) {
 		if (answers->at[vcpu][i].state != state)
-			fail_msg("vCPU %u at %ju: state %d, not %d", vcpu, (uintmax_t)i, answers->at[vcpu][i].state, state);
+			fail_msg("vCPU %u at %ju: state %d, not %d", vcpu, (uintmax_t)i, answers->at[vcpu][i].state,
+				 state);
 	}
 }
 
@@ -584,7 +585,8 @@ static void oracle_preemptor(const struct history *history, size_t nr, uint32_t 
 	const struct event *event = NULL;
 
 	for (size_t i = 0; i < nr; i++) {
-		if ((history->events[i].kind == SWITCH || history->events[i].kind == LOSE) && history->events[i].cpu == cpu)
+		if ((history->events[i].kind == SWITCH || history->events[i].kind == LOSE) &&
+		    history->events[i].cpu == cpu)
 			event = &history->events[i];
 	}
 	wanted->preemptor.unknown = !event ? BEFORE_SWITCH : event->kind == LOSE ? EVENTS_LOST : IS_KNOWN;

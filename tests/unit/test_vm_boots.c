@@ -44,7 +44,8 @@ static const struct boot_case cases[] = {
 	},
 	{
 		"a state is loaded into a VM that is made",
-		{ MADE(80 * G, 0), MADE(80 * G, 1), { 81 * G, 0, -80 * G, -60 * G }, { 81 * G + 5, 1, -80 * G, -60 * G } },
+		{ MADE(80 * G, 0), MADE(80 * G, 1), { 81 * G, 0, -80 * G, -60 * G },
+		  { 81 * G + 5, 1, -80 * G, -60 * G } },
 		{ { 80 * G, VM_MADE }, { 81 * G, VM_RESTORED } }
 	},
 	{

@@ -39,7 +39,8 @@ static const struct {
 	  "{\"qom-type\":\"secret\",\"id\":\"masterKey0\"}|-device|"
 	  "{\"driver\":\"vhost-vsock-pci\",\"id\":\"vsock0\",\"guest-cid\":42,\"vhostfd\":\"31\",\"bus\":\"pci.7\"}",
 	  "QEMU", "web 1", 42 },
-	{ .words = "qemu-system-x86_64|-device|{ \"guest-cid\" : 42 , \"driver\" : \"vhost-vsock-pci\" }", "QEMU", NULL, 42 },
+	{ .words = "qemu-system-x86_64|-device|{ \"guest-cid\" : 42 , \"driver\" : \"vhost-vsock-pci\" }", "QEMU", NULL,
+	  42 },
 	{ .words = "qemu-system-x86_64|-device|{\"driver\":\"virtio-net-pci\",\"guest-cid\":42}", "QEMU" },
 	{ .words = "qemu-system-x86_64|-device|{\"id\":\"\\\"guest-cid\\\":5\",\"driver\":\"vhost-vsock-pci\",\"guest-cid\":7}",
 	  "QEMU", NULL, 7 },
@@ -48,8 +49,8 @@ static const struct {
 	/* Arguments for the guest are not options of QEMU */
 	{ .words = "qemu-system-x86_64|-append|-name=x guest-cid=9|-name|y", "QEMU", "y" },
 	/* Firecracker, alone and by its jailer */
-	{ .words = "./firecracker|--id|fc1|--api-sock|/tmp/fc.sock|--config-file|vm.json", "Firecracker", "fc1", 0, NULL,
-	  "/tmp/fc.sock", "vm.json" },
+	{ .words = "./firecracker|--id|fc1|--api-sock|/tmp/fc.sock|--config-file|vm.json", "Firecracker", "fc1", 0,
+	  NULL, "/tmp/fc.sock", "vm.json" },
 	{ .words = "/firecracker-v1.7.0-x86_64|--id=551e7604|--start-time-us=1|--parent-cpu-time-us=2", "Firecracker",
 	  "551e7604", 0, NULL, "/run/firecracker.socket" },
 	/* Cloud Hypervisor */

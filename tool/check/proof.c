@@ -111,7 +111,8 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE])
 {
 	uint64_t all = fit_tally_events(tally);
-	char inside[NUMBER_GROUPED_SIZE], of[NUMBER_GROUPED_SIZE], number[NUMBER_GROUPED_SIZE], error[64] = "", more[256] = "";
+	char inside[NUMBER_GROUPED_SIZE], of[NUMBER_GROUPED_SIZE], number[NUMBER_GROUPED_SIZE], error[64] = "",
+		more[256] = "";
 
 	if (!tally->inside && !fit_tally_against(tally)) {
 		snprintf(words, PROOF_WORDS_SIZE,
@@ -123,7 +124,8 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 	if (!fit_tally_against(tally))
 		write_error(tally, least_error, frequency, error, sizeof(error));
 	if (tally->violations)
-		snprintf(more, sizeof(more), ", %s while their vCPU did not run", number_grouped(tally->violations, number));
+		snprintf(more, sizeof(more), ", %s while their vCPU did not run",
+			 number_grouped(tally->violations, number));
 	if (tally->impossible)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s at times that their TSC never had",
 			 number_grouped(tally->impossible, number));

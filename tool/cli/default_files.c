@@ -18,7 +18,26 @@
 #include "message.h"
 #include "trace_dat.h"
 
-#define SYNCED	".synced.dat"
+#define SYNCED_INFIX	".synced"
+#define SYNCED		SYNCED_INFIX ".dat"
+
+/**
+ * struct names - names of files that belong together
+ * @host: the host's file
+ * @guests: those of its guests, for glob()
+ * @guests_text: those of its guests, for messages
+ */
+struct names {
+	const char	*host;
+	const char	*guests;
+	const char	*guests_text;
+};
+
+/* The first whose host's file exists is used */
+static const struct names names[] = {
+	{ "trace.dat", "trace-*.dat", "trace-*.dat" },
+	{ "host.dat", "guest{,-*," SYNCED_INFIX "}.dat", "guest.dat or guest-*.dat" },
+};
 
 /**
  * struct candidate - a file that has the name of a guest's
@@ -93,9 +112,9 @@ static int add_path(struct default_files *files, const char *path)
 	return 0;
 }
 
-static void leave_out(FILE *left_out, const struct candidate *candidate, const char *reason)
+static void leave_out(FILE *left_out, const struct candidate *candidate, const char *reason, const char *of)
 {
-	fprintf(left_out, "%s%s (%s)", ftell(left_out) ? ", " : "", candidate->path, reason);
+	fprintf(left_out, "%s%s (%s%s)", ftell(left_out) ? ", " : "", candidate->path, reason, of);
 }
 
 static int choose(struct default_files *files, const struct candidate *candidates, size_t nr)
@@ -108,9 +127,9 @@ static int choose(struct default_files *files, const struct candidate *candidate
 		const struct candidate *candidate = &candidates[i];
 
 		if (candidate->readable && !candidate->is_of_host)
-			leave_out(left_out, candidate, "not a guest of " DEFAULT_HOST);
+			leave_out(left_out, candidate, "not a guest of ", files->paths[0]);
 		else if (candidate->readable && is_old_copy(candidates, nr, candidate))
-			leave_out(left_out, candidate, "a copy of another recording");
+			leave_out(left_out, candidate, "a copy of another recording", "");
 		else if (!candidate->readable || !has_copy(candidates, nr, candidate))
 			ret = add_path(files, candidate->path);
 	}
@@ -123,11 +142,11 @@ static bool may_be_recording(const char *path)
 	return is_file(path) && (input_file_is_recording(path) || eaccess(path, R_OK));
 }
 
-static int find_guests(struct default_files *files, const struct trace_dat *host)
+static int find_guests(struct default_files *files, const struct names *of, const struct trace_dat *host)
 {
 	_cleanup_(globfree) glob_t found = { 0 };
 	_cleanup_(freep) struct candidate *candidates = NULL;
-	int ret = glob(DEFAULT_GUESTS, 0, NULL, &found);
+	int ret = glob(of->guests, GLOB_BRACE, NULL, &found);
 	size_t nr = 0;
 
 	if (ret && ret != GLOB_NOMATCH)
@@ -140,18 +159,29 @@ static int find_guests(struct default_files *files, const struct trace_dat *host
 		if (may_be_recording(found.gl_pathv[i]))
 			candidates[nr++] = look_at(found.gl_pathv[i], host);
 	}
-	ret = add_path(files, DEFAULT_HOST);
+	ret = add_path(files, of->host);
 	return ret ? ret : choose(files, candidates, nr);
 }
 
-/**
- * default_files_have_host - is there a recording of a host that may be meant?
- *
- * Returns: true if so.
- */
-bool default_files_have_host(void)
+static const struct names *find_host(void)
 {
-	return is_file(DEFAULT_HOST);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (is_file(names[i].host))
+			return &names[i];
+	}
+	return NULL;
+}
+
+/**
+ * default_files_host - find a recording of a host that may be meant
+ *
+ * Returns: its name, NULL without one.
+ */
+const char *default_files_host(void)
+{
+	const struct names *of = find_host();
+
+	return of ? of->host : NULL;
 }
 
 /**
@@ -166,15 +196,17 @@ bool default_files_have_host(void)
  */
 int default_files_find(struct default_files *files, struct error *error)
 {
+	const struct names *of = find_host();
 	struct trace_dat host;
 	int ret;
 
 	*files = (struct default_files) { 0 };
-	if (!default_files_have_host())
+	if (!of)
 		return 0;
-	ret = trace_dat_open(&host, DEFAULT_HOST, error);
+	files->guests = of->guests_text;
+	ret = trace_dat_open(&host, of->host, error);
 	if (!ret) {
-		ret = find_guests(files, &host);
+		ret = find_guests(files, of, &host);
 		if (ret)
 			error_set(error, ret, NULL, "cannot look for the files of guests: %s", strerror(-ret));
 	}

@@ -162,10 +162,12 @@ static enum exit_status refuse_too_few(const struct verb_options *options, int n
 	const char *missing = options->operands[nr_operands];
 
 	if (is_default(options, operands))
-		return misuse(options->verb, "missing %s, and there is no " DEFAULT_GUESTS " of a guest of " DEFAULT_HOST "%s%s",
-			      missing, *options->files->left_out ? "; left out: " : "", options->files->left_out);
+		return misuse(options->verb, "missing %s, and there is no %s of a guest of %s%s%s", missing,
+			      options->files->guests, operands[0], *options->files->left_out ? "; left out: " : "",
+			      options->files->left_out);
 	if (options->files && !nr_operands)
-		return misuse(options->verb, "missing %s, and there is no " DEFAULT_HOST " in this directory", missing);
+		return misuse(options->verb, "missing %s, and there is no " DEFAULT_HOSTS " in this directory",
+			      missing);
 	return misuse(options->verb, "missing %s", missing);
 }
 
@@ -251,7 +253,8 @@ bool options_read(const struct verb_options *options, int *argc, char ***argv, e
 			return false;
 		}
 		if (!store(option, optarg)) {
-			*status = misuse(options->verb, "--%s requires %s, not '%s'", option->name, option->wants, optarg);
+			*status = misuse(options->verb, "--%s requires %s, not '%s'", option->name, option->wants,
+					 optarg);
 			return false;
 		}
 		given |= 1U << (option - options->options);

@@ -35,7 +35,8 @@ static bool is_among_devices(const char *path)
  * @over_recording: permit to replace a recording, which is an earlier result
  *
  * An existing file is replaced, unless it is a recording, which could be lost by a missing word on the command line, or
- * is not a regular file. Nothing is written among devices, and "-" is refused: for other programs it is standard output.
+ * is not a regular file. Nothing is written among devices, and "-" is refused: for other programs it is standard
+ * output.
  *
  * Returns: 0, or -EEXIST or -EINVAL after a message.
  */

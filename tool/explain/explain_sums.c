@@ -11,7 +11,8 @@
 static int init_worst(struct worst_list *list, size_t size, size_t max)
 {
 	*list = (struct worst_list) {
-		.items = calloc(max + 1, size), .lengths = calloc(max + 1, sizeof(*list->lengths)), .size = size, .max = max,
+		.items = calloc(max + 1, size), .lengths = calloc(max + 1, sizeof(*list->lengths)), .size = size,
+		.max = max,
 	};
 	return list->items && list->lengths ? 0 : -ENOMEM;
 }
@@ -49,8 +50,10 @@ int explain_sums_init(struct explain_sums *sums, const struct explain_filter *fi
 
 	*sums = (struct explain_sums) { .filter = filter, .wanted = wanted };
 	return sum_table_init(&sums->exits, nr_vcpus, max_keys) || sum_table_init(&sums->steals, nr_vcpus, max_keys) ||
-		sum_table_init(&sums->wakeups, nr_vcpus, max_keys) || sum_table_init(&sums->times, nr_vcpus, max_keys) ||
-		sum_table_init(&sums->unknown, nr_vcpus, max_keys) || sum_table_init(&sums->tasks, nr_vcpus, max_keys) ||
+		sum_table_init(&sums->wakeups, nr_vcpus, max_keys) ||
+		sum_table_init(&sums->times, nr_vcpus, max_keys) ||
+		sum_table_init(&sums->unknown, nr_vcpus, max_keys) ||
+		sum_table_init(&sums->tasks, nr_vcpus, max_keys) ||
 		init_worst(&sums->worst_exits, sizeof(struct exit_cost), worst) ||
 		init_worst(&sums->worst_steals, sizeof(struct stretch), worst) ||
 		init_worst(&sums->worst_wakeups, sizeof(struct wakeup), worst) ? -ENOMEM : 0;

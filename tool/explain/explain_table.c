@@ -160,7 +160,8 @@ static void name_cause(const struct explanation *explanation, const struct sum_r
 }
 
 static const struct layout exit_layout = {
-	"Exits: which cost which guest task how much (vm_exit)", "guest task                         exit reason", name_exit, {
+	"Exits: which cost which guest task how much (vm_exit)", "guest task                         exit reason",
+	name_exit, {
 		{ "exits", 9, count_of }, { "total", 16, sum_row_total }, { "handling", 16, exit_of },
 		{ "stolen", 16, stolen_of }, { "halted", 16, halted_of }, { "unknown", 16, unknown_of },
 		{ "longest", 14, longest_of },
@@ -315,8 +316,8 @@ static void write_titles(const struct layout *layout, int width, FILE *file)
 	fprintf(file, "\n");
 }
 
-static int write_table(const struct explanation *explanation, const struct layout *layout, const struct sum_table *table,
-		       FILE *file)
+static int write_table(const struct explanation *explanation, const struct layout *layout,
+		       const struct sum_table *table, FILE *file)
 {
 	size_t nr, shown;
 	_cleanup_(freep) struct sum_row *rows = collect(explanation, table, &nr);
@@ -380,7 +381,8 @@ static void write_worst_lists(const struct explanation *explanation, FILE *file)
 		const struct exit_cost *exit = (const struct exit_cost *)sums->worst_exits.items + i;
 		char reason[EXIT_REASON_SIZE];
 
-		exit_reasons_name(&explanation->reasons, exit->reason.known, exit->reason.isa, exit->reason.code, reason);
+		exit_reasons_name(&explanation->reasons, exit->reason.known, exit->reason.isa, exit->reason.code,
+				  reason);
 		snprintf(what, sizeof(what), "%s%s%s", reason, exit->open ? ", " : "",
 			 exit->open ? explain_cause(exit->open) : "");
 		write_worst(explanation, exit->vcpu, &exit->task, exit->from, exit->to, what, file);
@@ -397,8 +399,8 @@ static void write_worst_lists(const struct explanation *explanation, FILE *file)
 		const struct wakeup *wakeup = (const struct wakeup *)sums->worst_wakeups.items + i;
 
 		snprintf(what, sizeof(what), "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
-			 wakeup->ns[VCPU_GUEST], wakeup->ns[VCPU_HALTED], wakeup->ns[VCPU_STOLEN], wakeup->ns[VCPU_EXIT],
-			 wakeup->ns[VCPU_UNKNOWN]);
+			 wakeup->ns[VCPU_GUEST], wakeup->ns[VCPU_HALTED], wakeup->ns[VCPU_STOLEN],
+			 wakeup->ns[VCPU_EXIT], wakeup->ns[VCPU_UNKNOWN]);
 		write_worst(explanation, wakeup->vcpu, &wakeup->task, wakeup->from, wakeup->to, what, file);
 	}
 }

@@ -303,7 +303,8 @@ static void lose_host(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t fr
 
 	if (!ctx->matters[events->buffer - events->dat->buffers])
 		return;
-	vcpu_states_host_lose(&ctx->explanation->states, events->cpu->cpu, moment_of(ctx, from), moment_of(ctx, until).ns);
+	vcpu_states_host_lose(&ctx->explanation->states, events->cpu->cpu, moment_of(ctx, from),
+			      moment_of(ctx, until).ns);
 	if (until > ctx->lost_until)
 		ctx->lost_until = until;
 }
@@ -675,8 +676,8 @@ static int open_all(struct ctx *ctx)
 	if (!ret)
 		ret = vcpu_events_open(&ctx->kvm, &explanation->recording->host);
 	if (!ret)
-		ret = explain_sums_init(&explanation->sums, &request->filter, explanation->wanted, explanation->nr_vcpus,
-					request->max_keys);
+		ret = explain_sums_init(&explanation->sums, &request->filter, explanation->wanted,
+					explanation->nr_vcpus, request->max_keys);
 	if (ret)
 		return ret;
 	ret = find_switches(ctx, &ctx->has_switches);
@@ -762,7 +763,8 @@ static uint64_t *sums_of(const struct sum_table *table)
  */
 bool explanation_adds_up(const struct explanation *explanation)
 {
-	_cleanup_(freep) uint64_t *unknown = sums_of(&explanation->sums.unknown), *times = sums_of(&explanation->sums.times);
+	_cleanup_(freep) uint64_t *unknown = sums_of(&explanation->sums.unknown),
+		*times = sums_of(&explanation->sums.times);
 	uint64_t wall = explanation->end.ns - explanation->begin.ns;
 
 	for (size_t v = 0; v < explanation->nr_vcpus; v++) {

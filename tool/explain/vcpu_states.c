@@ -730,7 +730,8 @@ size_t vcpu_states_unswitched(const struct vcpu_states *states)
 	size_t nr = 0;
 
 	for (size_t i = 0; i < states->nr_cpus; i++)
-		nr += states->cpus[i].halted && !states->cpus[i].switched && states->cpus[i].current.unknown != NO_SCHED;
+		nr += states->cpus[i].halted && !states->cpus[i].switched &&
+			states->cpus[i].current.unknown != NO_SCHED;
 	return nr;
 }
 

@@ -829,7 +829,8 @@ static int doubt_apart(struct ctx *ctx)
 			continue;
 		findings_doubt(findings, FINDING_PROOF,
 			       "%s: CPU %u: %" PRIu64 " of its %zu sampled events are outside of the host's recording, and none is in guest mode; but by the guest's TSC it recorded %zu of them while other CPUs recorded some that are: are changes of its offset missing, or is it the vCPU of another VM?",
-			       ctx->input->dat->path, cpu->cpu, ctx->fit->fit.results[c].path.tally.outside, cpu->nr_times, nr);
+			       ctx->input->dat->path, cpu->cpu, ctx->fit->fit.results[c].path.tally.outside,
+			       cpu->nr_times, nr);
 	}
 	return ret;
 }

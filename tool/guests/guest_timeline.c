@@ -183,7 +183,8 @@ static int place_waiting(struct reading *reading, const struct guest_vcpu_part *
 	const struct host_phases *phases = &reading->sources[before->source];
 	const struct late_window window = {
 		.phases = phases->phases, .nr_phases = phases->nr, .modes = reading->vcpu->modes,
-		.from = reading->last, .to = to > reading->last ? to : reading->last, .steps = &reading->timeline->steps,
+		.from = reading->last, .to = to > reading->last ? to : reading->last,
+		.steps = &reading->timeline->steps,
 	};
 	_cleanup_(freep) struct late_section *sections = calloc(waiting->nr_sections, sizeof(*sections));
 	_cleanup_(freep) struct late_place *places = calloc(waiting->nr_sections, sizeof(*places));

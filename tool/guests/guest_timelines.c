@@ -24,7 +24,8 @@ static void compare_vcpus(const struct trace_dat *dat, const struct trace_dat_bu
 	for (size_t i = 0; i < fit->vcpus.nr && i < first->vcpus.nr; i++) {
 		const struct guest_vcpu *a = &first->vcpus.cpus[i], *b = &fit->vcpus.cpus[i];
 
-		if (a->known && a->has_events && b->known && b->has_events && (a->vcpu_id != b->vcpu_id || a->tid != b->tid))
+		if (a->known && a->has_events && b->known && b->has_events &&
+		    (a->vcpu_id != b->vcpu_id || a->tid != b->tid))
 			findings_doubt(findings, FINDING_VCPU,
 				       "%s: the events of instance \"%s\" show CPU %zu as vCPU %u (thread %d), its other events as vCPU %u (thread %d)",
 				       dat->path, buffer->name, i, b->vcpu_id, b->tid, a->vcpu_id, a->tid);
@@ -32,8 +33,8 @@ static void compare_vcpus(const struct trace_dat *dat, const struct trace_dat_bu
 }
 
 /* Doubts about a buffer's fit that the fit of the first buffer does not have */
-static void doubt_buffer(const struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct guest_fit *fit,
-			 const struct guest_fit *first, struct findings *findings)
+static void doubt_buffer(const struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+			 const struct guest_fit *fit, const struct guest_fit *first, struct findings *findings)
 {
 	if (fit->max_error > first->max_error)
 		findings_doubt(findings, FINDING_OFFSET,
@@ -215,7 +216,8 @@ void guest_timelines_doubt_jumps(const struct guest_timelines *timelines, const 
 
 		for (size_t j = 0; j < timeline->nr_jumps; j++, nr++) {
 			if (nr < MAX_LINES)
-				doubt_jump(timelines, &timeline->jumps[j], timeline->buffer->name, &frequency, findings);
+				doubt_jump(timelines, &timeline->jumps[j], timeline->buffer->name, &frequency,
+					   findings);
 		}
 	}
 	if (nr > MAX_LINES)

@@ -294,8 +294,8 @@ static int look_closer(struct joining *joining, const struct fit_run *runs, size
 		return -ENOMEM;
 	ret = guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last.page, to);
 	if (!ret)
-		ret = fit_path_find(&path, &joining->input->host, vcpus, list_vcpus(joining->path, vcpus), between.times,
-				    between.went_back, between.nr);
+		ret = fit_path_find(&path, &joining->input->host, vcpus, list_vcpus(joining->path, vcpus),
+				    between.times, between.went_back, between.nr);
 	if (!ret)
 		nr_found = find_way(&path, &runs[-1], &runs[nr - 1], &begin);
 	if (nr_found > 1) {

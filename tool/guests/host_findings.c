@@ -27,8 +27,8 @@ static void add_marks(struct findings *findings, const struct host *host)
 	if (marks->nr_wrong)
 		findings_doubt(findings, FINDING_OFFSET,
 			       "%s: %" PRIu64 " lines of tsc-offset mark contradict the events, the first has offset %" PRId64 " for vCPU %" PRIu32 " of VM %d-%d: using the events",
-			       path, marks->nr_wrong, marks->wrong.map.offset, marks->wrong.vcpu_id, marks->wrong.vm_pid,
-			       marks->wrong.vm_fd);
+			       path, marks->nr_wrong, marks->wrong.map.offset, marks->wrong.vcpu_id,
+			       marks->wrong.vm_pid, marks->wrong.vm_fd);
 	if (marks->nr_foreign)
 		findings_doubt(findings, FINDING_HISTORY,
 			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record records which VM each change belongs to",
@@ -73,7 +73,8 @@ void host_findings_add(struct findings *findings, const struct host *host, const
 	if (host->missed)
 		findings_doubt(findings, FINDING_HISTORY,
 			       "%s: ignoring changes of offsets in %s%s, whose clock is not " TSC_CLOCK ": record all buffers with -C " TSC_CLOCK,
-			       host->dat->path, *host->missed->name ? "instance " : "the top buffer", host->missed->name);
+			       host->dat->path, *host->missed->name ? "instance " : "the top buffer",
+			       host->missed->name);
 	if (vcpus && host_vcpus_lack_exits(vcpus))
 		findings_doubt(findings, FINDING_HOST_EVENTS, "%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
 			       " kvm_entry: was it recorded with a filter? Nothing between such entries can be proved",

@@ -71,8 +71,8 @@ static void add_finding(struct findings *findings, const struct estimate_cpu *cp
 		     cpu->shift.inside, cpu->events, cpu->shift.violations);
 }
 
-static int take(struct initial_offsets *initial, struct trace_dat *guest, const struct estimate_cpu *cpu, uint64_t limit,
-		struct findings *findings)
+static int take(struct initial_offsets *initial, struct trace_dat *guest, const struct estimate_cpu *cpu,
+		uint64_t limit, struct findings *findings)
 {
 	struct initial_offset offset = {
 		.vcpu_id = cpu->vcpu_id,
@@ -113,8 +113,8 @@ static bool is_wanted(const struct guest_vcpu *cpu)
  * initial_offsets_lacking - count the CPUs whose offset only an estimate can give
  * @vcpus: the vCPUs of the guest's CPUs
  *
- * Returns: the number of CPUs whose offset did not change while the host was recorded, and is unknown. 0 if an offset is
- * unknown for another reason: what the kernel reports of it is not the whole history.
+ * Returns: the number of CPUs whose offset did not change while the host was recorded, and is unknown. 0 if an offset
+ * is unknown for another reason: the kernel does not report its whole history.
  */
 size_t initial_offsets_lacking(const struct guest_vcpus *vcpus)
 {

@@ -123,7 +123,8 @@ uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_m
 		return 0;
 	if (quiet->begin > usual || (quiet->before && is_silent(quiet, quiet->before_tsc, quiet->first_tsc)))
 		nr += quiet->before;
-	if (modes->nr - 1 - quiet->last > usual || (quiet->after && is_silent(quiet, quiet->last_tsc, quiet->after_tsc)))
+	if (modes->nr - 1 - quiet->last > usual ||
+	    (quiet->after && is_silent(quiet, quiet->last_tsc, quiet->after_tsc)))
 		nr += quiet->after;
 	return nr < quiet->before + quiet->after ? nr : quiet->before + quiet->after;
 }

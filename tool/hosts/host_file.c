@@ -549,8 +549,8 @@ static bool has_kernel_events(const struct scan *scans, size_t nr, const struct 
 }
 
 /* Merge the changes of all buffers into @offsets, the best of them */
-static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct scan *offsets, const struct scan *modes,
-			const struct event_ids *ids)
+static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct scan *offsets,
+			const struct scan *modes, const struct event_ids *ids)
 {
 	int ret;
 

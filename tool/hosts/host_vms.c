@@ -785,7 +785,8 @@ const char *host_vm_label(const struct host *host, const struct host_vm *vm)
 	for (size_t i = 0; i < host->nr_vms; i++) {
 		const struct host_vm *other = &host->vms[i];
 
-		if (other != vm && (!strcmp(other->name, guest) || (other->guest_name && !strcmp(other->guest_name, guest))))
+		if (other != vm &&
+		    (!strcmp(other->name, guest) || (other->guest_name && !strcmp(other->guest_name, guest))))
 			return vm->name;
 	}
 	return guest;

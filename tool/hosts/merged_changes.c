@@ -186,7 +186,8 @@ int merged_changes_read(struct merged_changes *merged, struct trace_dat *dat, co
 
 	*merged = (struct merged_changes) { 0 };
 	if (nr > MERGED_BUFFERS_MAX)
-		return trace_dat_refuse(dat, -E2BIG, "more than %u buffers have events of TSC offsets", MERGED_BUFFERS_MAX);
+		return trace_dat_refuse(dat, -E2BIG, "more than %u buffers have events of TSC offsets",
+					MERGED_BUFFERS_MAX);
 	ctx.sources = calloc(nr + 1, sizeof(*ctx.sources));
 	ret = ctx.sources ? open_sources(&ctx, clock, buffers, nr) : -ENOMEM;
 	if (!ret)

@@ -56,7 +56,8 @@ struct mode_stream {
 	uint32_t			next_vcpu;
 };
 
-int mode_stream_open(struct mode_stream *stream, const struct host *host, struct vcpu_threads *threads, size_t nr_vcpus);
+int mode_stream_open(struct mode_stream *stream, const struct host *host, struct vcpu_threads *threads,
+		     size_t nr_vcpus);
 int mode_stream_next(struct mode_stream *stream, struct mode_span *span);
 uint64_t mode_stream_total(const struct mode_stream *stream);
 uint64_t mode_stream_bytes(const struct mode_stream *stream);

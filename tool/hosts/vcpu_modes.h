@@ -19,7 +19,8 @@
  * @store: where the blocks are; NULL: in memory. The only member that is set before the first span.
  * @blocks: the spans before those of @from, MODE_BLOCK in each; owned
  * @nr_blocks: number of @blocks
- * @from: first host TSC of each of the latest spans, in cycles, and after them @mode; a span lasts until the next; owned
+ * @from: first host TSC of each of the latest spans, in cycles, and after them @mode; a span lasts until the next one;
+ *	owned
  * @mode: enum vcpu_mode of each of the latest spans; neighbours differ
  * @capacity: number of spans that fit into @from without growing
  * @nr: number of all spans. The mode before the first is unknown, and the last span is MODE_UNKNOWN

@@ -110,7 +110,9 @@ static int add_buffer(struct merged_events *events, struct merged_file *file,
 		if (!data->size)
 			continue;
 		cpu = &events->cpus[events->nr_cpus++];
-		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? number_sum(counts->overrun, counts->dropped) : 0 };
+		*cpu = (struct merged_cpu) {
+			.file = file, .counted = counts ? number_sum(counts->overrun, counts->dropped) : 0,
+		};
 		if (file->guest) {
 			cpu->times = merged_times_of(&file->guest->times, buffer);
 			cpu->modes = modes_of(file->guest, data->cpu);

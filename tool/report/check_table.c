@@ -131,8 +131,8 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 			sums.outside, sums.events, sums.inside);
 		break;
 	case GUEST_NOT_PROVABLE:
-		fprintf(file, "%s: %snothing can be proved%s%s\n", path, color_begin(COLOR_DOUBT, file), color_end(file),
-			sums.inside ? " of one of its buffers" : "");
+		fprintf(file, "%s: %snothing can be proved%s%s\n", path, color_begin(COLOR_DOUBT, file),
+			color_end(file), sums.inside ? " of one of its buffers" : "");
 		break;
 	}
 }

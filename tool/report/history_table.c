@@ -78,7 +78,8 @@ static bool is_shown(const struct show_report *report, enum column column)
 {
 	/* The duration of a host's sleep is unknown. Cycles are the host TSC without a constant: seconds are better. */
 	if (column == CYCLES || column == SECONDS)
-		return !host_clock_went_back(&report->host->clock) && (column == SECONDS) == (report->frequency.mult != 0);
+		return !host_clock_went_back(&report->host->clock) &&
+			(column == SECONDS) == (report->frequency.mult != 0);
 	if (column == MOVED)
 		return frequency_of(report);
 	return column != RATIO || report->scaled;

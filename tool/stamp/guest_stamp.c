@@ -335,7 +335,8 @@ static int check_initial(struct guest_stamp *stamp)
 		for (size_t vm = 0; vm < stamp->host->host.nr_vms && !found; vm++)
 			found = is_candidate(stamp, vm) && has_vcpu(&stamp->host->host.vms[vm], vcpu_id);
 		if (!found)
-			return error_set(stamp->host->error, -ENOENT, NULL, "--initial: there is no vCPU %u%s%s", vcpu_id,
+			return error_set(stamp->host->error, -ENOENT, NULL, "--initial: there is no vCPU %u%s%s",
+					 vcpu_id,
 					 stamp->named ? " in VM " : "", stamp->named ? stamp->named->name : "");
 	}
 	return 0;
@@ -369,7 +370,8 @@ static int set_initial(struct guest_stamp *stamp)
 		for (size_t i = 0; i < options->initial.nr && !ret; i++)
 			ret = initial_offsets_add(values, &options->initial.offsets[i]);
 		if (!ret && options->initial_from)
-			ret = initial_offsets_read(values, options->initial_from, &stamp->host->host, &stamp->host->host.vms[vm],
+			ret = initial_offsets_read(values, options->initial_from, &stamp->host->host,
+						   &stamp->host->host.vms[vm],
 						  &found, &stamp->findings);
 		if (!ret)
 			ret = add_vcpus(&stamp->host->host.vms[vm], values);
@@ -409,8 +411,8 @@ static int find_since(struct guest_stamp *stamp, uint64_t *since)
 static int make_fit_input(struct guest_stamp *stamp, struct guest_fit_input *input)
 {
 	*input = (struct guest_fit_input) {
-		.host = &stamp->host->host, .vcpus = &stamp->host->vcpus, .vm = stamp->named, .insist = stamp->options->vm,
-		.dat = &stamp->dat, .buffer = stamp->guest.buffer,
+		.host = &stamp->host->host, .vcpus = &stamp->host->vcpus, .vm = stamp->named,
+		.insist = stamp->options->vm, .dat = &stamp->dat, .buffer = stamp->guest.buffer,
 	};
 	return find_since(stamp, &input->since);
 }
@@ -483,7 +485,8 @@ static int estimate_unknown(struct guest_stamp *stamp)
 	ret = estimate(stamp);
 	against = fit_tally_against(&stamp->fit.tally);
 	if (!ret && !asked && against)
-		ret = trace_dat_refuse(&stamp->dat, -ENODATA, "the estimate does not fit %" PRIu64 " of its events", against);
+		ret = trace_dat_refuse(&stamp->dat, -ENODATA, "the estimate does not fit %" PRIu64 " of its events",
+				       against);
 	return ret ? ret : accept_fit(stamp);
 }
 
@@ -591,7 +594,8 @@ static void doubt_proof(struct guest_stamp *stamp)
 		findings_doubt(&stamp->findings, FINDING_PROOF,
 			       "%s: %" PRIu64 " %s have times that the TSC of their vCPU never had on this host%s: were they recorded before the VM was restored or booted here, or by another VM?",
 			       path, proof->impossible, proved_events(stamp),
-			       stamp->options->boot ? " since that boot" : stamp->options->since ? " since that time" : "");
+			       stamp->options->boot ? " since that boot" :
+			       stamp->options->since ? " since that time" : "");
 	if (proof->violations)
 		findings_doubt(&stamp->findings, FINDING_PROOF,
 			       "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes of its offset missing?",
@@ -722,7 +726,8 @@ static void doubt(struct guest_stamp *stamp)
  *
  * Returns: 0, or a negative errno, with the reason in @host->error if there is more than the findings.
  */
-int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct host_recording *host)
+int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options,
+			struct host_recording *host)
 {
 	int ret;
 

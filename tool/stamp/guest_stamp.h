@@ -97,7 +97,8 @@ struct guest_stamp {
 
 #define GUEST_STAMP_WORDS_SIZE (PROOF_WORDS_SIZE + 128)
 
-int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct host_recording *host);
+int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options,
+			struct host_recording *host);
 int guest_stamp_write(struct guest_stamp *stamp);
 const char *guest_stamp_words(const struct guest_stamp *stamp, char *words);
 void guest_stamp_release(struct guest_stamp *stamp);

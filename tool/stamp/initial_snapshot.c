@@ -12,8 +12,8 @@
 #include "trace_dat.h"
 
 /*
- * KVM's number distinguishes VMs, and so does the name in debugfs. Without both, equal thread ids mean the same VM, while
- * it runs and is the only one of its process.
+ * KVM's number distinguishes VMs, and so does the name in debugfs. Without both, equal thread ids mean the same VM,
+ * while it runs and is the only one of its process.
  */
 static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 {

@@ -5,11 +5,11 @@
  *
  *	EXACT_OFFSET=VALUE	each vCPU begins with this offset, 0 for example
  *	EXACT_MOVES=SEED	each vCPU's offset grows by 1 us to 50 ms of its TSC's time, at random
- *				moments 200 to 800 ms apart; the same moves for the same SEED
+ *				times that are 200 to 800 ms apart; a SEED always gives the same moves
  *	EXACT_BOTH_WAYS=1	these moves are 500 to 1500 ms apart, of up to 500 ms, and half of them go backward
  *	EXACT_FASTER=PPM	each vCPU's TSC is PPM millionths faster than the host's: if the
  *				CPU cannot scale KVM adds what is missing at every exit
- *	EXACT_KHZ=FILE		each vCPU's TSC gets the rate that FILE has at any time, in kHz; none without it
+ *	EXACT_KHZ=FILE		each vCPU's TSC gets the rate in FILE, in kHz, whenever FILE changes
  *	EXACT_SECOND_VM=1	the process has a second VM with vCPUs 0 and 1, which never run and whose offsets
  *				change all the time; it ends now and then, and the next one takes its place
  *	EXACT_EARLIER_VMS=N	the process has had N such VMs, one after the other, before it makes its own
@@ -147,7 +147,7 @@ static void set_rate(int fd, const char *path)
 	uint64_t khz;
 	int file;
 
-	/* Not at each exit, because there are many */
+	/* This is not done at each exit, because there are many */
 	if (now_ms() < vcpu.looked_ms + 10)
 		return;
 	vcpu.looked_ms = now_ms();
@@ -173,7 +173,7 @@ static void move(int fd)
 	/* Not further back than the TSC has advanced since the last move, so that it stays positive */
 	int64_t cycles = pick(1, both_ways() ? MIN_PAUSE_MS * 1000 : 50000) * khz / 1000;
 
-	/* Usually back to where it came from */
+	/* Usually, it moves back by the last amount */
 	vcpu.backward ^= both_ways() && pick(0, 3);
 	if (vcpu.backward)
 		cycles = -cycles;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The TSC, read neither before what comes before in the program nor after what comes after. */
+/* Reads the TSC after all earlier instructions of the program, and before all later ones. */
 #ifndef READ_TSC_H
 #define READ_TSC_H
 

@@ -10,7 +10,7 @@
  *	writes=N	the guest writes 0 to its TSC N times, and reads it
  *	host=VALUE	the host writes the guest's TSC (KVM_SET_MSRS), and the guest reads it
  *	offset=VALUE	the host sets the offset (KVM_VCPU_TSC_OFFSET), and the guest reads its TSC
- *	spin=SECONDS	the guest runs so long without an exit of its own; the last step, of which nothing is printed
+ *	spin=SECONDS	the guest runs for this time without an exit of its own; the last step, which prints nothing
  *
  * --speed sets the speed of the guest's TSC: N/M of its default (KVM_SET_TSC_KHZ). The output is a line with the
  * guest's and the host's kHz, and one for each step:

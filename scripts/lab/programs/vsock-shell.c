@@ -11,8 +11,8 @@
  * One COMMAND word is shell text; several words are a command and its arguments. stdout and stderr stay separate and
  * the exit status is the command's (128 + N for signal N, 255 without an answer). When a client disconnects, its
  * command is ended. With --stdin the command reads the client's standard input. --wait tries again until the guest
- * answers; after --timeout the client ends with SIGALRM. --pipe runs COMMAND locally and writes to stdout what would be
- * sent to a host, for other ways out of a machine.
+ * answers; after --timeout the client ends with SIGALRM. --pipe runs COMMAND locally, and writes the frames for a host
+ * to stdout: for machines without vsock.
  *
  * Protocol: the command up to a NUL; if its first byte is 1, its standard input up to the end; and frames in return,
  * with a stream number (1 stdout, 2 stderr, 0 the exit status), a length, and that many bytes.
@@ -90,7 +90,7 @@ static int send_frame(int sock, uint32_t stream, const void *data, uint32_t len)
 	return ret ? ret : write_all(sock, data, len);
 }
 
-/* Pass on what one pipe has; returns 0 at its end. */
+/* Pass on the available output of one pipe. Returns 0 at its end. */
 static ssize_t forward(int from, int sock, uint32_t stream)
 {
 	char data[16384];
@@ -113,7 +113,7 @@ static int forward_input(int sock, int to)
 	return 0;
 }
 
-/* @input: what has come of its standard input already */
+/* @input: the part of its standard input that has been read already */
 static void serve_command(int sock, const char *command, const char *input, size_t input_len)
 {
 	int has_input = *command == WITH_INPUT;
@@ -281,7 +281,7 @@ static size_t build_command(char *command, int argc, char **argv)
 	return len;
 }
 
-/* In a process of its own, up to the end of the input */
+/* Runs in a separate process, up to the end of the input */
 static void send_input(int sock)
 {
 	static char data[COMMAND_MAX];
