@@ -14,7 +14,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from recording import FAULTS, PLUGIN, Recording, check, in_order, main, probes, stamp, verdict
 
 ONE = {'g1': 3}
-MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
+MOVE = 'move-tsc 0 520000000; move-tsc 1 520000000'
 MOVED = (probes('g1', 20, 10000) + f" && guest-run g1 '{MOVE}' && "
          + probes('g1', 30, 10000, base=0x800))
 # For the guest: one CPU, so that a single command line suffices

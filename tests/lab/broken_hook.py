@@ -13,7 +13,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from recording import FAULTS, PLUGIN, TOOL, check, in_order, main, probes, stamp, verdict
 
 ONE = {'g1': 3}
-MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000' && "
+MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000' && "
          + probes('g1', 30, 10000, base=0x800))
 STILL = probes('g1', 20, 10000)
 # Hides all VMs from readers of debugfs
@@ -230,7 +230,7 @@ def disk_full(lab):
                     "'trace-cmd \"$@\"; status=$?; cp trace*.dat ../kept; cat /dev/zero > rest; exit $status' > fill && "
                     'chmod +x fill')
     # Many changes, so that record adds more than fits into the files' last pages
-    moves = "guest-run g1 'for i in $(seq 100); do move-tsc 0 520000000; done'"
+    moves = "guest-run g1 'for i in $(seq 100); do move-tsc 0 5200000000; done'"
     full = lab.record('full', ONE, f'{STILL}; {moves}; {STILL}', environment='TRACE_CMD=../fill')
     said = full.run.said('No space left on device; trace-g1.dat is left as')
     check(full.run.status == 0 and len(said) == 1,

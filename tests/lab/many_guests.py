@@ -10,7 +10,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from recording import BUILD, check, in_order, main, probes, verdict
 
-MOVE = 'move-tsc {} 52000000'
+MOVE = 'move-tsc {} 520000000'
 
 
 def moved(guest, vcpus, base=0, first=0):

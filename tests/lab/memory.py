@@ -20,7 +20,7 @@ ONE = {'g1': 3}
 LAST_PAGES = """guest-run g1 'for cpu in 0 1 0 1 0 1 0 1 0 1 0 1; do
 	head -c 1000 /dev/zero | tr "\\0" x | taskset -c $cpu tee /sys/kernel/tracing/trace_marker > /dev/null
 done'"""
-WORKLOAD = '; '.join((probes('g1', 10, 10000), "guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000'",
+WORKLOAD = '; '.join((probes('g1', 10, 10000), "guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000'",
                       probes('g1', 10, 10000, base=0x800), LAST_PAGES))
 
 

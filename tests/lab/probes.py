@@ -13,7 +13,7 @@ from recording import TOOL, check, in_order, main, probes, shown, stamp, verdict
 
 WITH_PROBES = '-e kvm -e tsc_offset'
 DEFINED = '/sys/kernel/tracing/kprobe_events'
-MOVE = "guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000'"
+MOVE = "guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000'"
 
 
 def start(lab):

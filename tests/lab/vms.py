@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from recording import TOOL, check, in_order, main, probes
 
-MOVE = "guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000'"
+MOVE = "guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000'"
 
 
 def listed(lab, *options):

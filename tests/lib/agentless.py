@@ -7,7 +7,7 @@ ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
 # Shell text for the guest: probes on both CPUs at the same time
 BOTH = 'probe {0} {1} 0 {2:#x} {4} & probe {0} {1} 1 {3:#x} {4} & wait'
-MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
+MOVE = 'move-tsc 0 520000000; move-tsc 1 520000000'
 
 
 def both(count, delay_us, base=0, instance=''):
