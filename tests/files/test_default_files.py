@@ -19,11 +19,15 @@ EXPORT = 'export', '--perfetto', 'out'
 
 
 class Base(Case):
-    def write(self, directory='.', **parameters):
-        """Write files with the names that trace-cmd gives them"""
+    def write(self, directory='.', identified=True, **parameters):
+        """Write files with the names that trace-cmd gives them, and with their TRACEIDs if @identified"""
         where = self.directory / directory
         where.mkdir(exist_ok=True)
         scenario = Scenario(**{'vms': 2, 'changes': 1, **parameters})
+        if not identified:
+            scenario.host_trace_id = 0
+            for vm in scenario.vms:
+                vm.trace_id = 0
         scenario.write(where)
         (where / 'host.dat').rename(where / HOST)
         for vm in scenario.vms:
@@ -124,6 +128,11 @@ class TestChoice(Base):
         self.write(linked=False)
         shutil.copy(self.path(HOST), self.path('trace-copy.dat'))
         self.uses(self.run_tool('check'), BOTH + '; left out: trace-copy.dat (not a guest of trace.dat)')
+
+    def test_without_trace_ids(self):
+        """trace-cmd record -B writes none into a host's file: equal ones do not mean the same file then"""
+        self.write(identified=False)
+        self.uses(self.run_tool('check'), BOTH)
 
     def test_copies(self):
         self.write()

@@ -70,8 +70,9 @@ static struct candidate look_at(char *path, const struct trace_dat *host)
 	candidate.readable = !trace_dat_open(&dat, path, &error);
 	if (candidate.readable) {
 		candidate.trace_id = trace_dat_trace_id(&dat);
+		/* Without a TRACEID, a file has 0 */
 		candidate.is_of_host = guest_option_knows(host, candidate.trace_id) &&
-				       candidate.trace_id != trace_dat_trace_id(host);
+				       (!candidate.trace_id || candidate.trace_id != trace_dat_trace_id(host));
 	}
 	trace_dat_close(&dat);
 	return candidate;
