@@ -68,6 +68,9 @@ class Completion:
     def test_own_options_of_record(self):
         self.assertLessEqual({'--ssh', '--ssh-record', '--rewrite'}, self.offered('record', '--'))
 
+    def test_no_verb(self):
+        self.offered('./host.dat', '')
+
     def test_actions(self):
         self.assertEqual(self.offered('instance', ''), {'start', 'stop', 'status'})
 
@@ -128,6 +131,11 @@ class TestBash(Completion, Case):
 
     def test_part_of_a_verb(self):
         self.assertEqual(self.offered('st'), {verb for verb in manual.verbs(TOOL) if verb.startswith('st')})
+
+    def test_no_verb_with_special_characters(self):
+        for name in 'a;touch executed;', '$(touch executed)':
+            self.offered(name, '')
+        self.assertFalse((self.files / 'executed').exists())
 
     def test_special_characters(self):
         """Words before the completed one are not patterns"""
