@@ -294,12 +294,12 @@ static bool needs_advice(const struct guest_check *check, int ret)
  * What to do about a file that does not fit: stamp it, if that helps. This is not a finding: JSON has to be complete,
  * also if there is not enough memory for a trial.
  */
-static void advise(const struct request *request, const char *path, struct stamp_trial *trial)
+static void advise(const struct request *request, const char *path)
 {
 	const struct stamp_trial_request tried = {
 		.host_path = request->host_path, .guest_path = path, .vm = request->vm, .any_clock = request->any_clock,
 	};
-	_cleanup_(freep) char *command = stamp_trial_command(trial, &tried);
+	_cleanup_(freep) char *command = stamp_trial_command(&tried);
 
 	if (!command)
 		return;
@@ -309,7 +309,6 @@ static void advise(const struct request *request, const char *path, struct stamp
 
 static enum exit_status check_guests(const struct request *request, struct host_recording *host)
 {
-	_cleanup_(stamp_trial_release) struct stamp_trial trial = { 0 };
 	struct json_writer json = { .pretty = true };
 	enum exit_status status = EXIT_DONE;
 
@@ -338,7 +337,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 				status = EXIT_INCOMPLETE;
 		}
 		if (!request->json && needs_advice(&check, ret))
-			advise(request, request->guest_paths[i], &trial);
+			advise(request, request->guest_paths[i]);
 		guest_check_release(&check);
 	}
 	if (request->json && finish_json(&json, request))

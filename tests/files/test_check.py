@@ -411,6 +411,37 @@ class TestAdvice(Base):
         done = self.advised('host.dat', 'g1.dat')
         self.assertIn(' --rewrite ', self.follow(done, status=INCOMPLETE))
 
+    def test_instance(self):
+        """Only --rewrite corrects an instance"""
+        self.write(None, changes=1, guest_instances={'inst': ['sys_enter', 'sys_exit']})
+        self.assertIn(' --rewrite ', self.follow(self.advised('host.dat', 'g1.dat')))
+
+    def test_leading_dash(self):
+        self.write(None, changes=3)
+        os.rename(self.guest, self.path('-g.dat'))
+        self.assertIn(' ./-g.dat', self.follow(self.advised('--', 'host.dat', '-g.dat'), '--'))
+
+    def test_copy(self):
+        """A copy that does not fit has an original"""
+        self.write(None, changes=3)
+        os.rename(self.guest, self.path('g1.synced.dat'))
+        self.silent('host.dat', 'g1.synced.dat')
+
+    def test_control_characters(self):
+        self.write(None, changes=3)
+        os.rename(self.guest, self.path('g\n1.dat'))
+        self.silent('host.dat', 'g\n1.dat')
+
+    def test_where_check_still_has_doubts(self):
+        """The VM was moved to another process, and the host's file names the first; stamp finds both"""
+        self.write(None, vcpus=1, changes=1, seed=69, direction='both', jump=(1000, 20000), moves=[(0, 1, 3)],
+                   lives=True)
+        self.silent('host.dat', 'g1.dat')
+        # The estimate of the one trial is not left to the other
+        self.write(None, vcpus=1, changes=0, seed=3038, segments=8, direction='both', host_cpus=1,
+                   unrecorded=['kvm_write_tsc_offset'], resets=(2,), lose_changes=[(0, 0, 0)])
+        self.silent('host.dat', 'g1.dat')
+
     def test_where_stamp_does_not_help(self):
         # The file of another recording
         self.write(None, changes=3, seed=5)

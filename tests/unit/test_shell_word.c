@@ -31,7 +31,8 @@ static char *read_by_shell(const char *word)
 static void test_names(void **state)
 {
 	static const struct { const char *name; bool quoted; } cases[] = {
-		{ "trace-g1.dat", false }, { "../a/b_c:d,e@f%g+h=i", false }, { "", true }, { "a b", true },
+		{ "trace-g1.dat", false }, { "../a/b_c:d,e@f%g+h", false }, { "=ls", true }, { "", true },
+		{ "a b", true },
 		{ "it's", true }, { "$(touch evil)`id`;*?\"\\", true }, { "'", true }, { "a\xc3\xbc", true },
 		{ "~", true },
 	};
@@ -56,11 +57,23 @@ static void test_control_characters(void **state)
 	free(word);
 }
 
+/* stamp would take it as an option */
+static void test_leading_dash(void **state)
+{
+	char *plain = shell_word("-h.dat"), *quoted = shell_word("-h $.dat");
+
+	assert_string_equal(plain, "./-h.dat");
+	assert_string_equal(quoted, "./'-h $.dat'");
+	free(plain);
+	free(quoted);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_control_characters),
+		cmocka_unit_test(test_leading_dash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,23 +6,6 @@
 
 #include <stdbool.h>
 
-#include "error.h"
-#include "host_recording.h"
-
-/**
- * struct stamp_trial - a host's file for trials; all zeros before the first one
- * @host: the file, opened separately, because stamp adds what it estimates to a host's histories; owned
- * @is_open: it was opened
- * @usable: it can be read
- * @error: receives the reasons of failures; not reported
- */
-struct stamp_trial {
-	struct host_recording	host;
-	bool			is_open;
-	bool			usable;
-	struct error		error;
-};
-
 /**
  * struct stamp_trial_request - what is tried
  * @host_path: the host's file
@@ -37,7 +20,6 @@ struct stamp_trial_request {
 	bool		any_clock;
 };
 
-char *stamp_trial_command(struct stamp_trial *trial, const struct stamp_trial_request *request);
-void stamp_trial_release(struct stamp_trial *trial);
+char *stamp_trial_command(const struct stamp_trial_request *request);
 
 #endif /* TSC_OFFSET_STAMP_TRIAL_H */
