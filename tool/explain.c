@@ -54,7 +54,7 @@ static void print_help(void)
 	       "Record all files with -C x86-tsc -e sched, and the host's with -e kvm --tsc2nsec\n"
 	       "as well. If the host recorded -e kvm alone, the exits are listed, but their time\n"
 	       "is not divided. Guests' events are converted to host times as by export.\n"
-	       "Without files, use trace.dat of this directory and its guests' trace-*.dat, or\n"
+	       "Without files, use trace.dat in this directory and its guests' trace-*.dat, or\n"
 	       "host.dat, guest.dat and guest-*.dat if there is no trace.dat.\n"
 	       "\n"
 	       "      --task NAME|PID  show only this task of the guests\n"

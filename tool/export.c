@@ -47,7 +47,7 @@ static void print_help(void)
 	       "or if its file is not synchronised, its times are computed from the history of\n"
 	       "the offsets. Record all files with -C x86-tsc, and the host's with -e kvm and\n"
 	       "--tsc2nsec. With -e sched, the trace shows which threads ran.\n"
-	       "Without files, use trace.dat of this directory and its guests' trace-*.dat, or\n"
+	       "Without files, use trace.dat in this directory and its guests' trace-*.dat, or\n"
 	       "host.dat, guest.dat and guest-*.dat if there is no trace.dat.\n"
 	       "\n"
 	       "      --perfetto OUT  write the trace to OUT; a recording is not replaced\n"

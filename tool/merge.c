@@ -78,7 +78,7 @@ static void print_help(void)
 	       "guests. In the merged trace the guest is a separate machine, with its events at\n"
 	       "the host's times. Both traces need snapshots of BOOTTIME and of the TSC, which\n"
 	       "Perfetto records on x86. The history of the guest's TSC offset relates them, so\n"
-	       "that times are right also after the TSC jumped. A merged trace can be the\n"
+	       "that times are right even after the TSC jumped. A merged trace can be the\n"
 	       "HOST.pftrace for another guest.\n"
 	       "\n"
 	       "  -o, --output OUT      write the merged trace to OUT\n"
