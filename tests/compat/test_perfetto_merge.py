@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
 """Perfetto's own trace processor reads merged traces: a guest's events of all kinds are at their true times"""
+import json
+import re
 import subprocess
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from case import DONE, TOOL, Case, main
-from perfetto_recording import BOOTTIME, Pair, message, number
+from case import DONE, TOOL, TREE, Case, main
+from perfetto_recording import BOOTTIME, Pair, RecordedPair, message, number
 import trace_processor
 
 # Three readings of clocks are rounded down to a nanosecond: that of an event, and those of the snapshots before and
@@ -110,6 +112,36 @@ class TestMerged(Case):
         problems, prints = self.query(PROBLEMS, PRINTS, trace='control.pftrace')
         self.assertIn('sorter_push_event_out_of_order', [name for name, _ in problems])
         self.assertLess(len(prints), 2 * 5 + 50)
+
+    def recorded(self, cpu):
+        """A recording in the lab, with the events of one of the guest's CPUs and the history of its vCPU"""
+        host, guest = (TREE / 'tests/data/agent-moved' / f'{side}.dat' for side in ('host', 'guest'))
+        self.says(self.run_tool('stamp', '-o', 'stamped.dat', host, guest), DONE)
+        vm, = json.loads(self.run_tool('show', '--json', host).stdout)['vms']
+
+        def times(file, *options):
+            report = subprocess.run(['trace-cmd', 'report', *options, '-i', file], cwd=self.directory,
+                                    capture_output=True, text=True, check=True).stdout
+            return sorted({int(time) for time in re.findall(r'\[\d+\] +(\d+): ', report)})
+
+        return RecordedPair(vm['vcpus'][cpu], times(host), times('stamped.dat', '--cpu', str(cpu)))
+
+    def test_recorded(self):
+        """Events and offsets of a recording in the lab: all are at their true times, unlike with Perfetto's own method"""
+        for cpu in 0, 1:
+            with self.subTest(f'vCPU {cpu}'):
+                pair = self.recorded(cpu).record()
+                change, = pair.history.changes
+                self.assertTrue(pair.times[0] < change.host_tsc < pair.times[-1])
+                self.merge(pair)
+                problems, prints = self.query(PROBLEMS, PRINTS)
+                self.assertEqual(problems, [])
+                off = self.near([time for time, machine, _ in prints if machine == '1'], pair.truth())
+                self.assertEqual(sum(machine == '0' for _, machine, _ in prints), len(pair.host_times))
+                control = self.control_of_remote_clock_sync(self.recorded(cpu), 1)
+                print(f'vCPU {cpu}: {len(pair.times)} events off by up to {off} ns, '
+                      f'by remote_clock_sync {control} ns')
+                self.assertGreater(control, 1000)
 
     def control_of_remote_clock_sync(self, pair, *seconds):
         """Join the guest's unchanged packets as Perfetto itself joins machines: by pings of 100 us"""

@@ -261,6 +261,41 @@ class Pair:
                 json.dump(snapshot_json(self.at(self.SECONDS + 10), [self.history] * vcpus), file)
 
 
+class RecordedPair(Pair):
+    """The same with the times and the history of a recording in the lab
+
+    vcpu: of show --json; times: host TSC of the events of the host and of the guest
+    """
+    HZ = 2_600_000_000
+    STEP = 10**9
+
+    def __init__(self, vcpu, host_times, guest_times, drift=(3, -13)):
+        self.random = random.Random(1)
+        self.history = History(vcpu['initial']['offset'],
+                               *(Change(change['host_tsc'], change['next']) for change in vcpu['changes']))
+        self.host_times, self.times = host_times, guest_times
+        self.first = min(host_times[0], guest_times[0]) - self.STEP
+        self.last = max(host_times[-1], guest_times[-1]) + self.STEP
+        host, guest = (Fraction(10**9, self.HZ) * (1 + Fraction(ppm, 10**6)) for ppm in drift)
+        self.clock = Clock(400_000_000_000, self.first, host)
+        self.host = Recording(self.clock)
+        self.guest = Recording(Clock(7_000_000_123, self.first, guest), self.history, suspended=5_000_000_001,
+                               wall=self.host.wall + self.clock(self.first) - 7_000_000_123)
+        self.host.system('6.1-host')
+        self.guest.system('6.1-guest')
+        for at in range(self.first, self.last + self.STEP, self.STEP):
+            for side in self.host, self.guest:
+                side.snapshot(at + self.random.randrange(10**6))
+
+    def at(self, second):
+        return self.first + round(second * self.HZ)
+
+    def record(self):
+        self.host.prints(0, self.host_times, 'host')
+        self.guest.prints(0, self.times)
+        return self
+
+
 def fields(data):
     """A message as its fields: (number, value), messages as bytes"""
     found, at = [], 0
