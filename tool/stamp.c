@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "copy_mark.h"
+#include "default_files.h"
 #include "guest_link.h"
 #include "guest_stamp.h"
 #include "host_changes.h"
@@ -414,7 +415,8 @@ static bool name_outputs(struct request *request)
 {
 	request->outs = calloc(request->nr_guests, sizeof(*request->outs));
 	for (size_t i = 0; request->outs && i < request->nr_guests && !request->in_place; i++) {
-		request->outs[i] = request->out ? strdup(request->out) : with_infix(request->guest_paths[i], ".synced");
+		request->outs[i] = request->out ? strdup(request->out) :
+			with_infix(request->guest_paths[i], SYNCED_INFIX);
 		if (!request->outs[i])
 			return false;
 	}

@@ -18,7 +18,6 @@
 #include "message.h"
 #include "trace_dat.h"
 
-#define SYNCED_INFIX	".synced"
 #define SYNCED		SYNCED_INFIX ".dat"
 
 /**

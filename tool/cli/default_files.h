@@ -14,6 +14,8 @@
 
 struct error;
 
+/* In the name of a copy that stamp writes, before the last dot */
+#define SYNCED_INFIX	".synced"
 /* For messages if no host's file has one of the names */
 #define DEFAULT_HOSTS	"trace.dat or host.dat"
 

@@ -125,7 +125,7 @@ static void name_preemptor(const struct vcpu_states *states, uint32_t cpu, struc
 	}
 }
 
-/* Writes each member of @stretch once: a copy of the whole would wait until the members are in memory */
+/* Writes each member but the end: a copy of the whole would wait until the members are in memory */
 static void describe(const struct vcpu_states *states, uint32_t number, struct stretch *stretch)
 {
 	const struct state_vcpu *vcpu = &states->vcpus[number];

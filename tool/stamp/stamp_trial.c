@@ -6,6 +6,7 @@
 
 #include "any.h"
 #include "cleanup.h"
+#include "default_files.h"
 #include "guest_stamp.h"
 #include "initial_estimate.h"
 #include "sanitize.h"
@@ -81,7 +82,7 @@ static char *command(const struct stamp_trial_request *request, bool rewrite)
 static bool can_be_named(const char *path)
 {
 	_cleanup_(freep) char *text = sanitized(path);
-	const char *synced = strstr(path, ".synced.");
+	const char *synced = strstr(path, SYNCED_INFIX ".");
 	struct stat stat_of;
 
 	return text && !strcmp(text, path) && !synced && !stat(path, &stat_of) && S_ISREG(stat_of.st_mode);
