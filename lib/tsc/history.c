@@ -209,14 +209,23 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 	return 0;
 }
 
+/* Did the vCPU not enter guest mode before its first event, as far as is recorded? */
+static bool entered_later(const struct vcpu_history *vcpu)
+{
+	uint64_t event = vcpu->segments[0].host_tsc;
+
+	return vcpu->entries_from < event && event < vcpu->first_entry;
+}
+
 /**
  * vcpu_history_birth - did KVM write an event when it created the vCPU?
  * @vcpu: the vCPU
  * @i: index of the segment that the event begins
  *
- * Such an event has a previous offset of 0, which never applied, and starts the guest's TSC near 0. Other events
- * differ: a guest with an offset of 0 has the host's TSC, and no guest moves its TSC back to the time of the host's
- * boot. If it is not the first event, it begins the history of another VM's vCPU, and the vCPU before has ended.
+ * Such an event has a previous offset of 0, which never applied. The vCPU of a new VM then has a TSC near 0. One that is
+ * plugged in has the TSC of the others, and enters guest mode for the first time afterwards. Other events differ: a
+ * guest with an offset of 0 has the host's TSC, and no guest moves its TSC back to the time of the host's boot. If it is
+ * not the first event, it begins the history of another VM's vCPU, and the vCPU before has ended.
  *
  * Returns: true if so; false for the first event if the mapping before is known.
  */
@@ -226,7 +235,8 @@ bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i)
 	bool first = i ? vcpu->segments[i - 1].map.offset : !vcpu->initial_known;
 
 	return first && !segment->previous.offset && !vcpu_history_previous_unreported(vcpu) &&
-	       tsc_guest_from_host(&segment->map, segment->host_tsc) < segment->host_tsc / 2;
+	       (tsc_guest_from_host(&segment->map, segment->host_tsc) < segment->host_tsc / 2 ||
+		(!i && entered_later(vcpu)));
 }
 
 /**

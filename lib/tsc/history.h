@@ -42,6 +42,8 @@ struct tsc_segment {
  * @initial_known: @initial was set by vcpu_history_set_initial()
  * @initial: the mapping before the first segment
  * @begins: the vCPU did not exist before this host TSC, in cycles
+ * @entries_from: the host TSC, in cycles, from which on all entries into guest mode were recorded
+ * @first_entry: the host TSC, in cycles, of its first recorded entry into guest mode; 0 without
  * @segments: in the order of host time
  * @nr_segments: number of @segments
  * @capacity: number of segments that fit without growing
@@ -56,6 +58,8 @@ struct vcpu_history {
 	bool			initial_known;
 	struct tsc_mapping	initial;
 	uint64_t		begins;
+	uint64_t		entries_from;
+	uint64_t		first_entry;
 	struct tsc_segment	*segments;
 	size_t			nr_segments;
 	size_t			capacity;

@@ -75,9 +75,10 @@ def expected_vcpu(guest, vcpu, previous_zero, patched):
 
 
 def expected_boots(guest, previous_zero):
-    """KVM made the vCPUs of a guest that boots, with an offset of 0 before"""
-    changes = [change for vcpu in guest['vcpus'] for change in vcpu['changes'][:1] if not change['previous']]
-    if previous_zero or not changes:
+    """KVM made the vCPUs of a guest that boots, with an offset of 0 before. One that is plugged in is made alone."""
+    first = [change for vcpu in guest['vcpus'] for change in vcpu['changes'][:1]]
+    changes = [change for change in first if not change['previous']]
+    if previous_zero or not changes or len(changes) < len(first):
         return []
     return [{'host_tsc': min(change['host_tsc'] for change in changes), 'kind': 'made'}]
 
@@ -374,6 +375,15 @@ class TestScenarios(Base):
         """A new vCPU has no previous offset and does not jump backward"""
         self.check({'boot': True, 'changes': 2})
         self.assertEqual(self.stderr, '')
+
+    def test_plugged(self):
+        """A vCPU that is plugged in late has a TSC far from 0, but did not jump: it ran only afterwards"""
+        plugged = {'plugged': [(0, 1)], 'age': 45_000_000_000, 'changes': 2}
+        self.check(plugged)
+        self.assertEqual(self.stderr, '')
+        # The control: nothing shows when it ran
+        self.make({**plugged, 'unrecorded': ['kvm_entry', 'kvm_exit']})
+        self.said(show(self.path('host.dat')), INCOMPLETE, 'moved backward')
 
     def test_reset(self):
         """A reset that sets the TSC back is not a doubt: the guest's recording ends there"""

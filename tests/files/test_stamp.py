@@ -75,6 +75,8 @@ RIGHT = {
     'booted twice, and --boot says which':
         (dict(UNPROVED, resets=(3, 6), segments=10, guest_segments=(6, 10)), {}, ['--boot', '2', '--vm', '2010'],
          DONE, []),
+    'a vCPU is plugged into a guest that is almost as old as its host':
+        (dict(plugged=[(0, 1)], age=45_000_000_000, changes=2), {}, [], DONE, []),
     'three VMs that take turns': (dict(vms=3, host_cpus=2, segments=30, changes=4), {}, [], DONE, []),
 }
 

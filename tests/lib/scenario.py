@@ -164,6 +164,8 @@ class Scenario:
     ratio: guest's frequency over the host's, frac_bits: 48 on Intel, 32 on AMD.
     rescale: ratios of each vCPU in sequence, each with an event if the kernel has one.
     boot: the host's recording has the first write of each vCPU, previous offset 0.
+    plugged: [(VM, vCPU)], by number from 0 on, of which the same holds: they are plugged in later than the others.
+    age: the guests' TSC at the start, if not random and less than half of the host's.
     resets: segments in which the VMM sets each vCPU's TSC to 0, as at a guest's boot; other changes come after
         them. With boot the vCPUs are created in the first of them.
     patched: the events and fields of the patched kernel: with 'id' those of the present patches, which number VMs, else
@@ -217,8 +219,8 @@ class Scenario:
 
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
-                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, resets=(),
-                 patched=False, one_process=False, protected=(), tdx=(),
+                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, plugged=(), age=0,
+                 resets=(), patched=False, one_process=False, protected=(), tdx=(),
                  probes=False, nested=False, lives=False, nameless=False, marks=None, unbegun=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, host_split=None, host_clocks=None,
@@ -256,6 +258,7 @@ class Scenario:
         self.more_options = {'host': list(host_options), 'guest': list(guest_options)}
         self.absolute_every, self.discard_every = absolute_every, discard_every
         self.bulk, self.linked, self.boot, self.resets = bulk, linked, boot, resets
+        self.plugged = set(plugged)
         self.guest_events, self.idle = guest_events, idle
         self.cache = {}
 
@@ -268,7 +271,8 @@ class Scenario:
             vm.kvm_id = FIRST_ID + number
             vm.number = VM_NUMBER + NEXT_NUMBER * (number % 2 if lives else number)
             # The guest's TSC was 0 when it booted, some seconds before
-            offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
+            tsc = age or self.random.randrange(CYCLES_PER_MS * 1000, start // 2)
+            offset = tsc - vm.scaled(start, vm.ratio)
             for index in range(vcpus):
                 vm.vcpus.append(VCPU(vm, index, vcpu_ids[index] if vcpu_ids else index,
                                      tids[number][index] if tids else pid + 10 + index, offset))
@@ -408,7 +412,7 @@ class Scenario:
                     plan += [(loaded, None, 0), (loaded, ('saved', saved), 0)]
                 # Changes of one segment stay in the order in which they are written
                 plan.sort(key=lambda entry: entry[0])
-                if self.boot:
+                if self.is_new(vcpu):
                     # Nothing ran before the first write
                     if not self.resets:
                         plan.insert(0, (running[0], offset, 0))
@@ -431,6 +435,10 @@ class Scenario:
                     vcpu.changes.append(run.changes[-1])
                     offset += size
                     ratio = run.changes[-1].ratio
+
+    def is_new(self, vcpu):
+        """Is it created in the recording?"""
+        return self.boot or (self.vms.index(vcpu.vm), vcpu.index) in self.plugged
 
     # What the files contain
 
@@ -482,7 +490,7 @@ class Scenario:
         """Before the first write: the vCPU is made, or its thread gets the CPU"""
         vcpu = run.vcpu
         moved_here = any(number == loaded and self.vms[vm] is vcpu.vm for vm, _, loaded in self.moves)
-        if moved_here or self.boot and run.changes and run.changes[0] is vcpu.changes[0]:
+        if moved_here or self.is_new(vcpu) and run.changes and run.changes[0] is vcpu.changes[0]:
             yield self._probe('vcpu_load', pid, run, number, LOADED, l1_offset=0, offset=0, l1_ratio=0)
             for i, name in enumerate(('write_ratio', 'vcpu_load'), 1):
                 yield self._probe(name, pid, run, number, LOADED + 10 * i, l1_offset=0, offset=0)

@@ -509,6 +509,18 @@ static void test_creation(void **state)
 	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
 	drop(&vcpu);
 
+	/* A vCPU that is plugged into a guest as old as its host ran only afterwards */
+	vcpu = (struct vcpu_history) { .entries_from = 9 * MILLION, .first_entry = 11 * MILLION };
+	add(&vcpu, 10 * MILLION, 0, -MILLION);
+	assert_true(vcpu_history_begins_with_creation(&vcpu));
+	/* It ran before, or may have run */
+	vcpu.first_entry = 10 * MILLION;
+	assert_false(vcpu_history_begins_with_creation(&vcpu));
+	vcpu.first_entry = 11 * MILLION;
+	vcpu.entries_from = 10 * MILLION;
+	assert_false(vcpu_history_begins_with_creation(&vcpu));
+	drop(&vcpu);
+
 	/* If no event reports the previous offset, the first event's 0 means nothing */
 	vcpu = (struct vcpu_history) { 0 };
 	add(&vcpu, 10 * MILLION, 0, -10 * MILLION);

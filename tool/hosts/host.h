@@ -138,6 +138,7 @@ struct counted_loss {
  * @recorded_first, @recorded_last: times of the first and last event in all buffers with the clock TSC, and
  *	@guest_modes
  * @recorded_first, @recorded_last: times of the first and last event in all buffers with @guest_modes' clock, the TSC
+ * @modes_from: the time from which on @guest_modes lacks no event
  * @modes_last: time of the last event in @guest_modes
  * @modes_lost: losses in @guest_modes that its pages do not report; owned
  * @nr_modes_lost: number of @modes_lost
@@ -168,6 +169,7 @@ struct host {
 	uint64_t			changes_first;
 	uint64_t			recorded_first;
 	uint64_t			recorded_last;
+	uint64_t			modes_from;
 	uint64_t			modes_last;
 	struct counted_loss		*modes_lost;
 	size_t				nr_modes_lost;

@@ -93,7 +93,7 @@ static struct host_vm *vm_of_threads(struct host *host, const int *tids, size_t 
 		if (is_listed(tids, nr, host->threads[i].tid) && host_vm_add_thread(vm, &host->threads[i]))
 			return NULL;
 	}
-	if (!vm || host_vm_add_vcpus(vm))
+	if (!vm || host_vm_add_vcpus(host, vm))
 		return NULL;
 	for (size_t i = 0; i < host->nr_offset_events; i++) {
 		if (is_listed(tids, nr, host->events[i].tid) &&

@@ -566,6 +566,18 @@ static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct
 	return ret;
 }
 
+/* The time from which on no event was lost */
+static uint64_t complete_from(const struct scan *scan)
+{
+	uint64_t from = scan->first;
+
+	for (size_t i = 0; i < scan->nr_lost; i++) {
+		if (scan->lost[i].to > from)
+			from = scan->lost[i].to;
+	}
+	return from;
+}
+
 /*
  * Changes with another clock than the TSC are not usable, but show what the file could have if there are no others.
  */
@@ -586,6 +598,7 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	}
 	host->offsets = offsets ? offsets->buffer : NULL;
 	host->guest_modes = modes ? modes->buffer : NULL;
+	host->modes_from = modes ? complete_from(modes) : 0;
 	host->modes_last = modes ? modes->last : 0;
 	host->isa = modes ? modes->isa : 0;
 	if (modes) {

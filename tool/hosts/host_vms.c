@@ -594,13 +594,14 @@ static ORDER_NUMBERS(compare_ids, uint32_t)
 
 /**
  * host_vm_add_vcpus - give each vCPU of a VM's threads a history
+ * @host: a host
  * @vm: the VM
  *
  * The history of a vCPU without events is empty.
  *
  * Returns: 0 or -ENOMEM.
  */
-int host_vm_add_vcpus(struct host_vm *vm)
+int host_vm_add_vcpus(const struct host *host, struct host_vm *vm)
 {
 	_cleanup_(freep) uint32_t *ids = calloc(vm->nr_threads + 1, sizeof(*ids));
 
@@ -613,6 +614,15 @@ int host_vm_add_vcpus(struct host_vm *vm)
 	for (size_t i = 0; i < vm->nr_threads; i++) {
 		if (!vm_history_vcpu(&vm->history, ids[i]))
 			return -ENOMEM;
+	}
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		struct vcpu_history *vcpu = vm_history_vcpu(&vm->history, vm->threads[i].vcpu_id);
+
+		if (!vm->threads[i].entries)
+			continue;
+		vcpu->entries_from = host->modes_from;
+		if (!vcpu->first_entry || vm->threads[i].first < vcpu->first_entry)
+			vcpu->first_entry = vm->threads[i].first;
 	}
 	return 0;
 }
@@ -699,7 +709,7 @@ int host_vms_build_histories(struct host *host)
 	int ret = 0;
 
 	for (size_t i = 0; i < host->nr_vms && !ret; i++) {
-		ret = host_vm_add_vcpus(&host->vms[i]);
+		ret = host_vm_add_vcpus(host, &host->vms[i]);
 		if (!ret)
 			ret = check_vcpus(host, &host->vms[i]);
 	}

@@ -32,7 +32,7 @@ size_t host_vms_first_of_thread(const struct host *host, int tid);
 struct host_vm *host_vms_of_thread(struct host *host, int tid);
 bool host_vms_share_thread(const struct host *host, int tid);
 int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread);
-int host_vm_add_vcpus(struct host_vm *vm);
+int host_vm_add_vcpus(const struct host *host, struct host_vm *vm);
 void host_vms_sort_losses(struct host *host);
 void host_vms_mark_losses(const struct host *host, struct host_vm *vm);
 
