@@ -24,7 +24,7 @@ struct name {
 
 /*
  * A VM, in a tree: by the number that probes report, else by its name. Several VMs can have the same name: they are the
- * lives of that name.
+ * lives of that name. One that has ended was destroyed, or another got its name.
  */
 struct life {
 	int		vm_pid;
@@ -33,6 +33,7 @@ struct life {
 	uint32_t	number;
 	uint64_t	id;
 	bool		ended;
+	bool		destroyed;
 	bool		has_vm_id;
 };
 
@@ -126,7 +127,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 	if (name->last && name->last != life && !name->last->ended && !name->last->vm && life->vm && life->vm_fd >= 0) {
 		life->number = name->last->number;
 		life->id = name->last->id;
-		life->ended = false;
+		life->ended = life->destroyed = false;
 		life->has_vm_id |= name->last->has_vm_id;
 		name->last = life;
 		return 0;
@@ -137,7 +138,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 	name->last = life;
 	life->number = name->nr_lives++;
 	life->id = ++ctx->nr_lives;
-	life->ended = false;
+	life->ended = life->destroyed = false;
 	return 0;
 }
 
@@ -182,13 +183,31 @@ static struct life *life_of(struct ctx *ctx, const struct tsc_offset_event *even
 	return begin_life(ctx, life) ? NULL : life;
 }
 
-static void end_life(struct ctx *ctx, const struct tsc_offset_event *event)
+static struct life *known_life(const struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm };
 	struct life **life = tfind(&key, &ctx->lives, compare_lives);
 
+	return life ? *life : NULL;
+}
+
+static void end_life(struct ctx *ctx, const struct tsc_offset_event *event)
+{
+	struct life *life = known_life(ctx, event);
+
 	if (life)
-		(*life)->ended = true;
+		life->ended = life->destroyed = true;
+}
+
+/* KVM loads each vCPU of a VM that it destroys once more, to free its memory. Another VM begins with other values. */
+static bool frees_vcpu(const struct ctx *ctx, const struct tsc_offset_event *probe)
+{
+	struct life *life = probe->vm ? known_life(ctx, probe) : NULL;
+	const struct vcpu_state key = { .life = life ? life->id : 0, .vcpu_id = probe->vcpu_id };
+	struct vcpu_state **vcpu = life && life->destroyed ? tfind(&key, &ctx->vcpus, compare_vcpus) : NULL;
+
+	return probe->kind == TSC_EVENT_STATE && vcpu && (*vcpu)->known && (*vcpu)->event.next == probe->next &&
+	       (*vcpu)->event.ratio == probe->ratio;
 }
 
 /* @life, @vcpu: those of the event; NULL if unknown */
@@ -277,10 +296,14 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	struct thread_state *thread = thread_of(ctx, probe->tid);
 	struct tsc_offset_event event = *probe;
 	bool is_pending, is_new_thread;
-	struct life *life = life_of(ctx, probe);
-	struct vcpu_state *vcpu = life ? vcpu_of(ctx, life, probe->vcpu_id) : NULL;
+	struct vcpu_state *vcpu;
+	struct life *life;
 	int ret = 0;
 
+	if (thread && frees_vcpu(ctx, probe))
+		return 0;
+	life = life_of(ctx, probe);
+	vcpu = life ? vcpu_of(ctx, life, probe->vcpu_id) : NULL;
 	if (!thread || !vcpu)
 		return -ENOMEM;
 	is_pending = thread->pending && thread->write.vcpu_id == probe->vcpu_id;

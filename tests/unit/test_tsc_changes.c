@@ -392,6 +392,22 @@ static void test_lives(void **state)
 	assert_change(&events[2], 6, -50, -51);
 }
 
+/* KVM loads the vCPUs of a VM that has ended: this is not the next VM */
+static void test_freed(void **state)
+{
+	struct tsc_offset_event events[] = {
+		state_of(1, -5), state_of(2, -7), vm_end(3), state_of(4, -5), state_of(5, -7), state_of(6, -30),
+	};
+
+	events[1].vcpu_id = 1;
+	events[4].vcpu_id = 1;
+	assert_int_equal(MAKE(events), 3);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_vm(&events[1], 10, 5, 0);
+	/* The control: a vCPU with another value is that of another VM */
+	assert_vm(&events[2], 10, 5, 1);
+}
+
 /* The end of a VM was not recorded: another @vm still means another VM */
 static void test_life_without_end(void **state)
 {
@@ -562,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_missed_probe),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_lives),
+		cmocka_unit_test(test_freed),
 		cmocka_unit_test(test_life_without_end),
 		cmocka_unit_test(test_lives_without_ends),
 		cmocka_unit_test(test_numbers_only),
