@@ -209,12 +209,16 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 	return 0;
 }
 
-/* Did the vCPU not enter guest mode before its first event, as far as is recorded? */
+/*
+ * Did the vCPU enter guest mode only after its first event? If a ratio is unknown, the TSC can seem to be less than 0:
+ * then this is not decided.
+ */
 static bool entered_later(const struct vcpu_history *vcpu)
 {
-	uint64_t event = vcpu->segments[0].host_tsc;
+	const struct tsc_segment *first = &vcpu->segments[0];
 
-	return vcpu->entries_from < event && event < vcpu->first_entry;
+	return vcpu->entries_from < first->host_tsc && first->host_tsc < vcpu->first_entry &&
+	       (int64_t)tsc_guest_from_host(&first->map, first->host_tsc) >= 0;
 }
 
 /**
@@ -222,10 +226,10 @@ static bool entered_later(const struct vcpu_history *vcpu)
  * @vcpu: the vCPU
  * @i: index of the segment that the event begins
  *
- * Such an event has a previous offset of 0, which never applied. The vCPU of a new VM then has a TSC near 0. One that is
- * plugged in has the TSC of the others, and enters guest mode for the first time afterwards. Other events differ: a
- * guest with an offset of 0 has the host's TSC, and no guest moves its TSC back to the time of the host's boot. If it is
- * not the first event, it begins the history of another VM's vCPU, and the vCPU before has ended.
+ * Such an event has a previous offset of 0, which never applied. The vCPU of a new VM then has a TSC near 0. One that
+ * is plugged in has the TSC of the others, and enters guest mode for the first time afterwards. Other events differ: a
+ * guest with an offset of 0 has the host's TSC, and no guest moves its TSC back to the time of the host's boot. If it
+ * is not the first event, it begins the history of another VM's vCPU, and the vCPU before has ended.
  *
  * Returns: true if so; false for the first event if the mapping before is known.
  */
