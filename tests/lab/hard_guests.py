@@ -11,16 +11,17 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import TOOL, check, in_order, main, patched_kernel, probes, shown, verdict
+from recording import TOOL, check, in_order, main, patched_kernel, probes, shown, small_kernel, verdict
 
 MOVE = "guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000'"
 WORKLOAD = f'{probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x100)}'
 
 
 def prepare(lab):
-    if lab.name.startswith('patched_'):
-        lab.environment |= patched_kernel()
-    return []
+    if not lab.name.startswith('patched_'):
+        return small_kernel(lab)
+    lab.environment |= patched_kernel()
+    return ()
 
 
 def judge(lab, name):

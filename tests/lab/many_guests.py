@@ -138,4 +138,4 @@ def zero_offset(lab):
     in_order(lab.record('moved', one, moved('g0', 2)), 'offset 0, then moved', at_least=100)
 
 
-main(still, neighbour, together, two_records, three_vcpus, sparse_vcpu_ids, zero_offset)
+main(still, neighbour, together, two_records, three_vcpus, sparse_vcpu_ids, zero_offset, prepare=None)

@@ -99,4 +99,5 @@ def marked(lab):
     check(not lab.instances(), f'nothing of ours is left: {lab.instances()}')
 
 
-main(values, probed, in_use, marked)
+# With the distribution's kernel and BTF
+main(values, probed, in_use, marked, prepare=None)

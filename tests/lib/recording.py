@@ -5,6 +5,7 @@
 A script of this directory has scenarios: functions that get a lab, record in it, and check; check() prints one result.
 Only scenarios on the command line run; those of one argument, a+b+c, share a lab, which saves the time to boot it.
 """
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from case import BUILD, TREE
 
@@ -52,12 +54,39 @@ def check(holds, what):
     return holds
 
 
-def main(*scenarios, prepare=None, symbols=False):
+def built_kernel(verb):
+    done = subprocess.run([TREE / 'scripts/kernel', verb, KERNEL_BASE], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    return dict(word.split('=', 1) for word in done.stdout.split())
+
+
+def patched_kernel():
+    """The patched kernel as environment of the lab, and KVM's selftests; they are built if missing."""
+    return built_kernel('path')
+
+
+def stock_kernel():
+    """The kernel without the patches, as control."""
+    return built_kernel('stock')
+
+
+def small_kernel(lab):
+    """A kernel with which labs take half as long as with a distribution's, unless the user of the tests chose one"""
+    if 'KERNEL' not in os.environ:
+        lab.environment |= stock_kernel()
+    return ()
+
+
+def main(*scenarios, prepare=small_kernel, symbols=False):
     """Run the scenarios on the command line, or all, each in a separate lab.
 
-    prepare() gets each lab before it is up, and returns more words for it. Its first scenario calls it. With symbols,
-    recordings have the kernels' symbols, like those of users; a short recording spends most of its time on them.
+    prepare() gets each lab before it is up, and returns more words for it. Its first scenario calls it. Without it, the
+    kernel is Debian's. With symbols, recordings have the kernels' symbols, like those of users; a short recording
+    spends most of its time on them.
     """
+    # Like the lab itself (scripts/lab/state.py): other tests would delay both
+    with contextlib.suppress(OSError):
+        Path('/proc/self/autogroup').write_text('-10')
     by_name = {scenario.__name__: scenario for scenario in scenarios}
     groups = sys.argv[1:] or list(by_name)
     for number, group in enumerate(groups):
@@ -76,22 +105,6 @@ def main(*scenarios, prepare=None, symbols=False):
 
 # Messages of a kernel's log that show an error, for grep -E
 COMPLAINTS = 'WARNING|BUG|Oops|unchecked MSR'
-
-
-def built_kernel(verb):
-    done = subprocess.run([TREE / 'scripts/kernel', verb, KERNEL_BASE], stdout=subprocess.PIPE, text=True,
-                          check=True)
-    return dict(word.split('=', 1) for word in done.stdout.split())
-
-
-def patched_kernel():
-    """The patched kernel as environment of the lab, and KVM's selftests; they are built if missing."""
-    return built_kernel('path')
-
-
-def stock_kernel():
-    """The kernel without the patches, as control."""
-    return built_kernel('stock')
 
 
 class Run:
