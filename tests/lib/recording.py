@@ -252,7 +252,7 @@ class Lab:
         except subprocess.TimeoutExpired:
             self.begin_anew(f'lab {" ".join(map(str, words))} did not end')
         if done.returncode == HOST_HANGS or any(sign in done.stderr for sign in EMULATOR_FAULTS):
-            self.begin_anew(done.stderr)
+            self.begin_anew(f'lab {" ".join(map(str, words))}: {done.stderr}')
         if BOOTED_AGAIN in done.stderr:
             print(f'booted again: {done.stderr}', flush=True)
         return Run(done.returncode, done.stdout, done.stderr)
@@ -265,6 +265,8 @@ class Lab:
         before, _, number = os.environ.get('ATTEMPT', '').partition(' ')
         attempt = int(number) if before == scenario else 1
         print(f'attempt {attempt} of {ATTEMPTS} of {scenario} ended by the lab: {why}', flush=True)
+        subprocess.run([*LAB, 'run', '--timeout', '20', 'tail -n 20 /run/lab/guest/*/console; dmesg | tail -n 10'],
+                       env=self.environment, check=False)
         subprocess.run([*LAB, 'down'], env=self.environment, check=False)
         if attempt == ATTEMPTS:
             raise SystemExit(1)
