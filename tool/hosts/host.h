@@ -137,8 +137,7 @@ struct counted_loss {
  * @first, @last: times of the first and last event in these buffers, or in @guest_modes without them
  * @recorded_first, @recorded_last: times of the first and last event in all buffers with the clock TSC, and
  *	@guest_modes
- * @recorded_first, @recorded_last: times of the first and last event in all buffers with @guest_modes' clock, the TSC
- * @modes_from: the time from which on @guest_modes lacks no event
+ * @modes_from: the host TSC from which on @guest_modes lacks no event, UINT64_MAX if its clock is not the TSC
  * @modes_last: time of the last event in @guest_modes
  * @modes_lost: losses in @guest_modes that its pages do not report; owned
  * @nr_modes_lost: number of @modes_lost

@@ -598,7 +598,7 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	}
 	host->offsets = offsets ? offsets->buffer : NULL;
 	host->guest_modes = modes ? modes->buffer : NULL;
-	host->modes_from = modes ? complete_from(modes) : 0;
+	host->modes_from = modes && modes->by_tsc ? complete_from(modes) : UINT64_MAX;
 	host->modes_last = modes ? modes->last : 0;
 	host->isa = modes ? modes->isa : 0;
 	if (modes) {
