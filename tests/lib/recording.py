@@ -66,7 +66,7 @@ def patched_kernel():
 
 
 def stock_kernel():
-    """The kernel without the patches, as control."""
+    """The same kernel without the patches"""
     return built_kernel('stock')
 
 

@@ -412,7 +412,7 @@ class Scenario:
                     plan += [(loaded, None, 0), (loaded, ('saved', saved), 0)]
                 # Changes of one segment stay in the order in which they are written
                 plan.sort(key=lambda entry: entry[0])
-                if self.is_new(vcpu):
+                if self._is_new(vcpu):
                     # Nothing ran before the first write
                     if not self.resets:
                         plan.insert(0, (running[0], offset, 0))
@@ -436,7 +436,7 @@ class Scenario:
                     offset += size
                     ratio = run.changes[-1].ratio
 
-    def is_new(self, vcpu):
+    def _is_new(self, vcpu):
         """Is it created in the recording?"""
         return self.boot or (self.vms.index(vcpu.vm), vcpu.index) in self.plugged
 
@@ -490,7 +490,7 @@ class Scenario:
         """Before the first write: the vCPU is made, or its thread gets the CPU"""
         vcpu = run.vcpu
         moved_here = any(number == loaded and self.vms[vm] is vcpu.vm for vm, _, loaded in self.moves)
-        if moved_here or self.is_new(vcpu) and run.changes and run.changes[0] is vcpu.changes[0]:
+        if moved_here or self._is_new(vcpu) and run.changes and run.changes[0] is vcpu.changes[0]:
             yield self._probe('vcpu_load', pid, run, number, LOADED, l1_offset=0, offset=0, l1_ratio=0)
             for i, name in enumerate(('write_ratio', 'vcpu_load'), 1):
                 yield self._probe(name, pid, run, number, LOADED + 10 * i, l1_offset=0, offset=0)
