@@ -265,7 +265,8 @@ class Lab:
         before, _, number = os.environ.get('ATTEMPT', '').partition(' ')
         attempt = int(number) if before == scenario else 1
         print(f'attempt {attempt} of {ATTEMPTS} of {scenario} ended by the lab: {why}', flush=True)
-        subprocess.run([*LAB, 'run', '--timeout', '20', 'tail -n 20 /run/lab/guest/*/console; dmesg | tail -n 10'],
+        subprocess.run([*LAB, 'run', '--timeout', '60', 'for guest in $(ls /run/lab/guest); do echo "== $guest"; '
+                        'guest-state $guest; done; dmesg | tail -n 10'],
                        env=self.environment, check=False)
         subprocess.run([*LAB, 'down'], env=self.environment, check=False)
         if attempt == ATTEMPTS:
