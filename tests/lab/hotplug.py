@@ -80,7 +80,7 @@ def with_agent(lab, name, *cpus, how='ours'):
 probes g1 0x800 20 {on}
 move g1 {moves(*cpus)}
 probes g1 0x900 20 {on}
-'''), how=how, options='-b 4096')
+'''), how=how)
     if recording.run.status:
         lab.begin_anew(f'{name}: status {recording.run.status}')
     keep_notes(recording)

@@ -127,16 +127,20 @@ def random_moves(lab):
     check(status == 3 and violations > 100, f'control: tsc-offset check of it: {violations} violations')
     # With wrong times a system call that moves to another CPU can end before it begins
     order = export(recorded, but=['misplaced_end_event'])[2]
-    check(order['out_of_order'] > 0.9 * order['probes'] > 900, 'control: ' + verdict('stock, exported', order))
+    if recorded.points('g1')[0]:
+        check(order['out_of_order'] > 0.9 * order['probes'] > 900, 'control: ' + verdict('stock, exported', order))
+    else:
+        # Its protocol may fail on a busy machine. Of such a file, export computes the times, and reports that.
+        check(not order['out_of_order'] and order['probes'] > 1000, verdict('stock, unsynchronised, exported', order))
     check(lab.instances() == [], 'no tracefs instance is left')
 
 
 def own_moves(lab):
     """The guest itself moves its TSC, but not after the recording."""
     lab.guests(g2='--cid 4')
-    # The move is larger than the time for which a busy machine can delay a vCPU between the reading and the writing
-    # of its TSC
-    moves = "guest-run g2 'move-tsc 0 520000000; move-tsc 1 400000000; move-tsc 0 600000000'"
+    # The moves are larger than the time for which a busy machine can delay a vCPU between the reading and the writing
+    # of its TSC. Their sums are equal: a vCPU whose TSC stays behind has interrupts of its timer all the time.
+    moves = "guest-run g2 'move-tsc 0 520000000; move-tsc 1 1120000000; move-tsc 0 600000000'"
     workload = f"{probes('g2', 30, 10000)}; {moves}; {probes('g2', 30, 10000, base=0x800)}"
     own = lab.record('own', {'g2': 4}, workload, options='--tsync-interval 250')
     in_order(own, 'a guest that writes its TSC, with --tsync-interval 250', at_least=120)

@@ -197,7 +197,7 @@ def nested_guest(lab):
 def catch_up(lab):
     """KVM gives a guest a new offset at nearly every exit"""
     lab.guests(g1='--faster 20000 --cpu host,-tsc-adjust,-tsc-deadline')
-    recording = lab.record('catch_up', {'g1': 3}, probes('g1', 300, 2000), options='-b 20000')
+    recording = lab.record('catch_up', {'g1': 3}, probes('g1', 300, 2000))
     events = sum(event == 'kvm_write_tsc_offset' for _, _, event, _ in recording.host_events())
     check(events >= 1000, f'{events} offset events')
     in_order(recording, 'catch-up', at_least=600)

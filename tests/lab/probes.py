@@ -42,7 +42,8 @@ def probed(lab):
     check(all(f':tsc_offset/{name} ' in defined for name in ('write_offset', 'write_ratio', 'vcpu_load', 'vm_end')),
           f'{defined.count("p:tsc_offset/")} probes')
     check(start(lab) == defined, 'a second start leaves them as they are')
-    workload = f'{probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x100)}'
+    # An idle vCPU may not be loaded once in the recording, and then no probe reports its offset
+    workload = f'guest-run g2 on-each-cpu; {probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x100)}'
     recording = lab.record('probed', {'g1': 3}, workload, how='stock', host_events=WITH_PROBES)
     control = recording.order()
     check(control['out_of_order'] > 0, 'control: ' + verdict("trace-cmd's own protocol", control))
@@ -54,7 +55,8 @@ def probed(lab):
         offsets = [vcpu['changes'][-1]['next'] for vcpu in vm['vcpus']]
         check(offsets == lab.debugfs_offsets(name), f'{name}: the last offsets are those of debugfs: {offsets}')
     stamped, done = stamp(recording)
-    check(done.returncode == 0 and 'doubt' not in done.stdout, f'stamp: exit status {done.returncode}')
+    check(done.returncode == 0 and 'doubt' not in done.stdout,
+          f'stamp: exit status {done.returncode}: {done.stderr or done.stdout}')
     in_order(stamped, 'stamped by what probes report', 80)
     stop(lab)
 
@@ -82,8 +84,7 @@ def marked(lab):
     _, done = stamp(control)
     check(done.returncode in (1, 3) and re.search('CPUs was not recorded|cannot determine its VM', done.stderr),
           f'control: stamp does not know the offsets: {done.returncode}')
-    # On a busy machine the ring buffer may lose a change
-    recording = lab.record('marked', {'g1': 3}, f'{TOOL} mark; {workload}', how='stock', options='-b 20000')
+    recording = lab.record('marked', {'g1': 3}, f'{TOOL} mark; {workload}', how='stock')
     said = recording.run.said(r'marked 4 vCPUs \(2 VMs\) in the top buffer; offsets from a probe on KVM$')
     check(len(said) == 1, f'mark: {recording.run.said("")}')
     vms = {vm['name']: vm for vm in shown(recording.host)}

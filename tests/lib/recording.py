@@ -32,6 +32,8 @@ HOST_HANGS = 75
 TIMED_OUT = 124
 # Time limit of a command that takes a few seconds
 TIMEOUT = 120
+# Of each CPU of the host. A busy machine lets a recorder wait so long that smaller buffers lose changes.
+BUFFER_KB = 20000
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
 # guest-up's message when it needed another attempt
@@ -349,7 +351,7 @@ class Lab:
         agents = ' '.join(f'-A {guest}@{cid}:823 {guest_events}' for guest, cid in guests.items())
         workload = f'-- bash -c {shlex.quote(workload)}' if workload else ''
         return (f'mkdir -p {name} && cd {name} && rm -f trace*.dat && exec env {environment} '
-                f'{start} record {clock} {options} {host_events} -o trace.dat {agents} {workload}')
+                f'{start} record {clock} -b {BUFFER_KB} {options} {host_events} -o trace.dat {agents} {workload}')
 
     def record(self, name, guests, workload, timeout=TIMEOUT, must_live=True, **more):
         """Record, and fetch the files."""
