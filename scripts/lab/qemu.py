@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import qemu_binary
 import state
 from kernel import CACHE, LabError
 
@@ -67,6 +68,14 @@ class Host:
         os.close(pidfd)
         return None
 
+    def mistranslates(self):
+        """Whether this QEMU may have the race of translate_anew()"""
+        try:
+            pid = int((self.directory / 'pid').read_text())
+        except (OSError, ValueError):
+            return False
+        return qemu_binary.version(f'/proc/{pid}/exe') < qemu_binary.WITHOUT_RACE
+
     def lock(self):
         return state.lock(self.directory)
 
@@ -119,7 +128,8 @@ class Host:
                 if qemu.poll() is not None or now > deadline:
                     raise LabError('the host did not come up:\n' + self.last_words())
                 if now > check:
-                    self.translate_anew()
+                    if self.mistranslates():
+                        self.translate_anew()
                     check = now + patience * CHECK_SECONDS
                 time.sleep(0.02)
         except BaseException:
@@ -193,9 +203,9 @@ class Host:
     def translate_anew(self):
         """Free CPUs that loop in a stale translation.
 
-        In a QEMU that has the race (qemu_binary.py), a CPU that translates code while another one patches it may keep
-        the old code: it then loops in a breakpoint that the kernel has removed. QEMU drops all its translations when
-        its debugger interface makes a single step.
+        In a QEMU that mistranslates(), a CPU that translates code while another one patches it may keep the old code: it
+        then loops in a breakpoint that the kernel has removed. QEMU drops all its translations when its debugger
+        interface makes a single step.
         """
         with self.connect('gdb.sock') as gdb:
             gdb.settimeout(ACK_SECONDS)
@@ -295,8 +305,9 @@ class Host:
         # guest-up limits the time of a guest's boot
         if who != 'a guest that boots' and times > CHECKS:
             raise HostHangs(f'{who} hangs: lab down, and again')
-        print(f'lab: {who} does not answer; its code is translated anew', file=sys.stderr)
-        self.translate_anew()
+        if self.mistranslates():
+            print(f'lab: {who} does not answer; its code is translated anew', file=sys.stderr)
+            self.translate_anew()
         return who, times
 
     @staticmethod
