@@ -11,7 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import FAULTS, PLUGIN, Recording, check, in_order, main, probes, stamp, verdict
+from recording import BUFFER_KB, FAULTS, PLUGIN, Recording, check, in_order, main, probes, stamp, verdict
 
 ONE = {'g1': 3}
 MOVE = 'move-tsc 0 520000000; move-tsc 1 520000000'
@@ -50,7 +50,7 @@ def start_proxy(lab, environment=''):
 def record_by_proxy(lab, name):
     """The guest records itself and, through an agent on its host, the host."""
     run = lab.run("guest-run g1 'cd /tmp && rm -f t*.dat && trace-cmd record -C x86-tsc "
-                  "-e sched:sched_switch -e raw_syscalls -o t.dat --proxy 2:823 -e kvm -- "
+                  f"-e sched:sched_switch -e raw_syscalls -o t.dat --proxy 2:823 -e kvm -b {BUFFER_KB} -- "
                   f"sh -c \"{PROBES}\"'; cat agent.log")
     lab.call('run', f'mkdir -p {name}; guest-run g1 "cat /tmp/t.dat" > {name}/trace-g1.dat; '
              f'guest-run g1 "cat /tmp/t-2.dat" > {name}/trace.dat')

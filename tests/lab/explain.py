@@ -11,7 +11,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from agentless import guest_record
-from recording import TOOL, check, main
+from recording import HOST_OPTIONS, TOOL, check, main
 import sql_and_explain
 import trace_dat
 import trace_processor
@@ -43,7 +43,7 @@ def record(lab, name, guests, burner=''):
     inner = {guest: guest_record(spin(f'spin-{guest}', SECONDS, 0) + '; true', '-C x86-tsc -e sched') for guest in guests}
     outer = ''.join(map(pinned, guests)) + ''.join(f'guest-run {guest} {shlex.quote(inner[guest])} & '
                                                    for guest in guests) + burner + 'wait'
-    run = lab.run(f'mkdir -p {name} && cd {name} && trace-cmd record -C x86-tsc -e kvm -e sched -b 16384 -o trace.dat '
+    run = lab.run(f'mkdir -p {name} && cd {name} && trace-cmd record {HOST_OPTIONS} -e sched -o trace.dat '
                   f'-- bash -c {shlex.quote(outer)} && ' + ' && '.join(
                       f'guest-run {guest} "cat /tmp/trace.dat" > trace-{guest}.dat' for guest in guests))
     recording = lab.fetch(name, {guest: GUESTS[guest] for guest in guests}, run)

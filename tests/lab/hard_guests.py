@@ -11,7 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import TOOL, check, in_order, main, patched_kernel, probes, shown, small_kernel, verdict
+from recording import HOST_OPTIONS, TOOL, check, in_order, main, patched_kernel, probes, shown, small_kernel, verdict
 
 MOVE = "guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000'"
 WORKLOAD = f'{probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x100)}'
@@ -95,7 +95,7 @@ def three_vms(lab, prepare='true', events=''):
     lab.guests()
     # With splice trace-cmd sometimes drops the last page of a CPU (README.md)
     run = lab.run(f'load-kvm && {prepare} && mkdir three && cd three && '
-                  f'trace-cmd record --nosplice -C x86-tsc -e kvm {events} -o trace.dat '
+                  f'trace-cmd record --nosplice {HOST_OPTIONS} {events} -o trace.dat '
                   '-- vm-offsets --times 3 --vcpus 2 0:1000 1:-5 7 0:9000')
     lab.call('copy-out', 'three/trace.dat', lab.directory)
     vms = shown(lab.directory / 'trace.dat')

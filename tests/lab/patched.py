@@ -10,7 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import BUILD, PLUGIN, TOOL, check, in_order, main, patched_kernel, probes, shown
+from recording import BUILD, HOST_OPTIONS, PLUGIN, TOOL, check, in_order, main, patched_kernel, probes, shown
 import readers
 
 EVENTS = 'kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'
@@ -53,7 +53,7 @@ def patched_moves(lab):
 def marked(lab):
     """A mark in any recording has the number and the name"""
     directory = lab.kvm_directory('g1')
-    run = lab.run('mkdir marked && cd marked && trace-cmd record --nosplice -C x86-tsc -e kvm -o trace.dat '
+    run = lab.run(f'mkdir marked && cd marked && trace-cmd record --nosplice {HOST_OPTIONS} -o trace.dat '
                   f'-- sh -c "{TOOL} mark; guest-run g1 true"')
     lab.call('copy-out', 'marked/trace.dat', lab.directory)
     vms = [(vm['name'], vm['kvm_id']) for vm in shown(lab.directory / 'trace.dat')]

@@ -13,7 +13,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from agentless import ONE, both, record
-from recording import TOOL, check, main, probes, stamp, verdict
+from recording import HOST_OPTIONS, TOOL, check, main, probes, stamp, verdict
 
 # The guest's kvm-clock follows each move: with the TSC as clock source, time
 # would stand still on the CPU with the lower TSC
@@ -66,7 +66,7 @@ def both_ways_instances(lab):
     """Host and guest also record into an instance, which TIME_SHIFT does not correct"""
     lab.guests(g1=GUEST)
     recording = record(lab, 'instances', both(300, DELAY_US, instance='calls'),
-                       host='-C x86-tsc -e kvm -b 4096 -B all -C x86-tsc -e kvm -b 4096',
+                       host=f'{HOST_OPTIONS} -B all {HOST_OPTIONS}',
                        guest='-C x86-tsc -e sched -B calls -C x86-tsc -e raw_syscalls -e timer')
     of_instances = '--host', 'all', '--guest', 'calls'
     shifted, _ = stamp(recording)

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from agentless import GUEST_EVENTS, MOVE, ONE, both, moved, record
 from exported import export
-from recording import TOOL, Recording, check, in_order, main, shown, stamp, verdict
+from recording import BUFFER_KB, TOOL, Recording, check, in_order, main, shown, stamp, verdict
 
 
 def offline_moves(lab):
@@ -144,7 +144,7 @@ def through_ssh(lab):
     workload = f'guest-run g1 {shlex.quote(moved())}'
     run = lab.run(f'mkdir -p ssh && cd ssh && printf %s {shlex.quote(ssh)} > ssh && chmod +x ssh && '
                   f'TSC_OFFSET_SSH=./ssh {TOOL} record --ssh g1 --ssh-record {shlex.quote(GUEST_EVENTS)} '
-                  f'-e kvm -b 4096 -- bash -c {shlex.quote(workload)} && tail -n +3 raw > trace-raw.dat')
+                  f'-e kvm -b {BUFFER_KB} -- bash -c {shlex.quote(workload)} && tail -n +3 raw > trace-raw.dat')
     check(run.status == 0, f'record --ssh: exit status {run.status}')
     check(re.search(r'trace-g1.dat: VM \S+, 2 vCPUs, [2-9] changes; .* in guest mode', run.err),
           'record --ssh reports the guest')

@@ -3,6 +3,8 @@
 """Recordings of host and guest in the lab, each by itself: only the guest's file leaves the guest."""
 import shlex
 
+from recording import HOST_OPTIONS
+
 ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
 # Shell text for the guest: probes on both CPUs at the same time
@@ -24,7 +26,7 @@ def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
             f'-- sh -c {shlex.quote(workload)} > /tmp/record.log 2>&1 || cat /tmp/record.log')
 
 
-def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, before='', frozen=''):
+def record(lab, name, workload, host=HOST_OPTIONS, guest=None, before='', frozen=''):
     """Record the host around the guest's own recording.
 
     before: a command of the host at the begin. frozen: a command of the guest after it, while no program reads the

@@ -34,6 +34,7 @@ TIMED_OUT = 124
 TIMEOUT = 120
 # Of each CPU of the host. A busy machine lets a recorder wait so long that smaller buffers lose changes.
 BUFFER_KB = 20000
+HOST_OPTIONS = f'-C x86-tsc -e kvm -b {BUFFER_KB}'
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
 # guest-up's message when it needed another attempt
