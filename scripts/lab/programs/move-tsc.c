@@ -9,7 +9,8 @@
  *
  * --reps N repeats a move, --every-us MIN..MAX waits a random time before each, --seed S makes
  * the random numbers repeatable, --khz K is the TSC's rate (default: what /proc/cpuinfo says).
- * Each move is printed with the TSC that was read just before it.
+ * Each move is printed with the TSC that was read just before it, and also if a move forward came so late that the TSC
+ * went backward.
  *
  * It uses /dev/cpu/CPU/msr: the kernel needs msr.allow_writes=on, and if the CPU has TSC_ADJUST, the guest's own kernel
  * would move its TSC back.
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #define MSR_IA32_TSC	0x10
 
@@ -98,16 +100,25 @@ static int64_t cpuinfo_khz(void)
 	return mhz * 1000;
 }
 
+/*
+ * The time from reading the TSC to writing it is lost. If the process does not run for longer than its TSC is moved
+ * forward, the TSC moves backward. A real-time priority does not help: the kernel would charge the whole move to the
+ * process, and not run it for as long.
+ */
 static void move(int msr, int cpu, int64_t value, bool absolute)
 {
 	uint64_t old, new;
+	ssize_t written;
+	bool back;
 
-	if (pread(msr, &old, sizeof(old), MSR_IA32_TSC) != sizeof(old))
-		die(1, "reading the TSC");
+	old = __rdtsc();
 	new = absolute ? (uint64_t)value : old + (uint64_t)value;
-	if (pwrite(msr, &new, sizeof(new), MSR_IA32_TSC) != sizeof(new))
+	written = pwrite(msr, &new, sizeof(new), MSR_IA32_TSC);
+	back = __rdtsc() < old;
+	if (written != sizeof(new))
 		die(1, "writing the TSC (msr.allow_writes=on?)");
-	printf("cpu %d tsc %" PRIu64 " moved %+" PRId64 "\n", cpu, old, (int64_t)(new - old));
+	printf("cpu %d tsc %" PRIu64 " moved %+" PRId64 "%s\n", cpu, old, (int64_t)(new - old),
+	       back && (int64_t)(new - old) > 0 ? ", but late: it went backward" : "");
 	fflush(stdout);
 }
 
