@@ -22,9 +22,9 @@ KERNEL_ARGS = (
     # tsc=reliable: otherwise the kernel marks its TSC unstable, and KVM rewrites the offset permanently
     'console=ttyS0 quiet loglevel=4 tsc=reliable clocksource=tsc nokaslr mitigations=off '
     'random.trust_cpu=on rcupdate.rcu_expedited=1 no_timer_check nowatchdog audit=0 selinux=0 '
-    'apparmor=0 cryptomgr.notests panic=-1')
-# The first CPU of QEMU has a fault (see README.md), so no guest must run on it. The others are the lab's.
-FIRST_CPU_ALONE = 'isolcpus=0'
+    'apparmor=0 cryptomgr.notests panic=-1 '
+    # host/init brings the other CPUs online
+    'maxcpus=1')
 # Its output goes to the kernel's console: the lab runs no journal
 SYSTEMD_ARGS = ('lab.systemd systemd.unit=lab.target systemd.log_target=kmsg '
                 'systemd.default_standard_output=tty')
@@ -101,11 +101,12 @@ class Host:
             shares += [('files', systemd.resolve(), True)]
             append = f'{SYSTEMD_ARGS} {append}'
 
+        # One CPU more: no program runs on the first one (see README.md)
         command = [emulator, '-name', 'lab-host', '-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512',
                    '-cpu', 'EPYC,+svm,+npt,check=off,enforce=off', '-smp', str(smp + 1),
                    '-m', str(memory), '-nodefaults', '-no-user-config', '-display', 'none',
                    '-no-reboot', '-pidfile', 'pid', '-kernel', str(kernel.vmlinux),
-                   '-initrd', str(image), '-append', f'{KERNEL_ARGS} {FIRST_CPU_ALONE} {append}',
+                   '-initrd', str(image), '-append', f'{KERNEL_ARGS} {append}',
                    '-serial', 'file:console', '-serial', 'unix:jobs.sock,server=on,wait=off',
                    '-serial', 'unix:shell.sock,server=on,wait=off',
                    '-monitor', 'unix:monitor.sock,server=on,wait=off',
